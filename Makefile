@@ -1,0 +1,76 @@
+# Needs Python 3.10 to 3.13 with pip, and make; another Python than python3: make test PYTHON=python3.12
+PYTHON ?= python3
+
+VENV      := .venv
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+DEMO      := demo
+EDGE      := $(BIN)/digits-edge
+
+# pip reads these two; the second holds for what builds the packages.
+export PIP_CONSTRAINT = constraints.txt
+export PIP_BUILD_CONSTRAINT = $(PIP_CONSTRAINT)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all check format constraints clean clean-demo
+
+help: ## List what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(DEMO)/run/metrics.json ## Train, export, prove, measure and classify: the whole path on real digits, in demo/
+	rm -rf $(DEMO)/bundles $(DEMO)/samples $(DEMO)/submission.csv
+	$(EDGE) export $(DEMO)/run --format all --precision all --out $(DEMO)/bundles
+	$(EDGE) bench $(DEMO)/bundles/* --quick --out $(DEMO)/bench
+	$(EDGE) samples $(DEMO)/samples
+	$(EDGE) predict $(DEMO)/samples/test.csv --submission $(DEMO)/submission.csv
+	$(EDGE) predict $(DEMO)/samples/*.png
+	@printf '%s\n' '' 'All of it lies here:' \
+	  '  $(DEMO)/run             the trained model, its history, metrics and pictures' \
+	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.html and MODEL_CARD.md' \
+	  '  $(DEMO)/bench           the measurements as JSON, and their plot' \
+	  '  $(DEMO)/samples         a test.csv in Kaggle'"'"'s format, and a few PNG files' \
+	  '  $(DEMO)/submission.csv  the answers to that test.csv' \
+	  'make demo once more keeps the trained run; make clean-demo starts over.'
+
+# A finished run is kept; one that was interrupted goes on from its last epoch.
+$(DEMO)/run/metrics.json: | $(INSTALLED)
+	if [ -f $(DEMO)/run/state.json ]; then \
+	  $(EDGE) train --resume $(DEMO)/run; \
+	else \
+	  rm -rf $(DEMO)/run && $(EDGE) train --arch edge --recipe cosine --epochs 10 --out $(DEMO)/run; \
+	fi
+
+test: $(INSTALLED) ## Run the quick tests
+	$(BIN)/python -m pytest -m "not slow" -n 2 -p no:benchmark
+
+test-all: $(INSTALLED) ## Run all tests
+	$(BIN)/python -m pytest -n 2 -p no:benchmark
+
+check: $(INSTALLED) ## Lint, check the format and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: ## Resolve constraints.txt afresh (needs Python 3.10, 3.11, 3.12 and 3.13)
+	env -u PIP_CONSTRAINT -u PIP_BUILD_CONSTRAINT $(PYTHON) .ci/constraints.py
+
+clean: clean-demo ## Remove all that was made, the environment too
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+clean-demo: ## Remove what the demo made
+	rm -rf $(DEMO)
+
+# Made anew when what it is made of has changed; an install that broke off leaves no stamp.
+$(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit( \
+	  "$(PYTHON) is Python %d.%d; expected 3.10 to 3.13: name another with PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install -e ./runtime -e ".[dev]"
+	touch $@

@@ -1,0 +1,26 @@
+"""Results on standard output: tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def print_table(table: Table) -> None:
+    """Prints a table; into a pipe or file at full width, so that no figure is cut off."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    console.print(table)
+
+
+def print_json(value: object) -> None:
+    """Prints JSON."""
+    typer.echo(json.dumps(value, indent=2))

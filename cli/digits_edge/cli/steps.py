@@ -1,0 +1,89 @@
+"""How an export looks in a terminal: a bar for the step at hand, a table of proofs at the end."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from digits_edge.export.pipeline import Exported
+
+
+class StepProgress:
+    """Watches an export (a ``digits_edge.export.pipeline.Watcher``) and shows it on standard error.
+
+    It writes to a duplicate of the descriptor, so it goes on showing while the converters' output is sent to a log.
+    """
+
+    def __init__(self) -> None:
+        self._stderr = os.fdopen(os.dup(2), "w")
+        console = Console(file=self._stderr, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._what = ""
+        self.results: list[Exported] = []
+
+    def __enter__(self) -> StepProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        self._stderr.close()
+
+    def on_step(self, what: str, done: int, total: int) -> None:
+        if self._task is None or what != self._what:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task, self._what = self._progress.add_task(what, total=total), what
+            if not self._progress.console.is_terminal:
+                self._progress.console.print(what)
+        self._progress.update(self._task, completed=done)
+
+    def on_result(self, exported: Exported) -> None:
+        self.results.append(exported)
+
+
+def proofs(results: Sequence[Exported]) -> Table:
+    """The table of what was proved, a row a bundle."""
+    parity = results[0].parity
+    table = Table(
+        title=f"the same model? {parity.images:,} {parity.held_out} images, Keras {parity.accuracy_original:.2%}",
+        title_justify="left",
+        caption="accuracy lost in points · McNemar: how likely chance alone parts the two so far",
+        caption_justify="left",
+    )
+    table.add_column("bundle")
+    for name in ("KiB", "accuracy", "lost", "same label", "McNemar p", "max |Δp|", "s", ""):
+        table.add_column(name, justify="right")
+    for result in results:
+        parity = result.parity
+        table.add_row(
+            result.path.name,
+            f"{result.size / 1024:,.0f}",
+            f"{parity.accuracy_exported:.2%}",
+            f"{parity.drop:+.2f}",
+            f"{parity.agreement:.2%}",
+            f"{parity.mcnemar_p:.2f}",
+            f"{parity.max_difference:.1e}",
+            f"{result.seconds:.0f}",
+            "[red]refused[/]" if result.misses else "[green]proved[/]",
+        )
+    return table

@@ -1,0 +1,161 @@
+"""``digits-edge train``: a network from labelled digits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from digits_edge.trainer.architectures import Architecture, Precision
+from digits_edge.trainer.recipes import RecipeName
+
+if TYPE_CHECKING:
+    from digits_edge.trainer.runs import Run
+
+# What may be said of a run that exists already.
+_WITH_RESUME = {"resume", "data", "as_json"}
+
+
+class Arithmetic(str, Enum):
+    """A ``Precision``, or the faster one here."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    MIXED_BFLOAT16 = "mixed_bfloat16"
+
+
+def train(
+    context: typer.Context,
+    arch: Annotated[
+        Architecture,
+        typer.Option(help="cnn: the reference, 1,029,160 parameters. edge: small, for devices."),
+    ] = Architecture.CNN,
+    recipe: Annotated[
+        RecipeName | None,
+        typer.Option(
+            help="notebook: RMSprop, rate cut on plateaus, stops early. cosine: AdamW for a fixed number of "
+            "epochs. If not given: notebook for cnn, cosine for edge."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of IDX files, Kaggle directory or train.csv, or .npz; bundled MNIST if not given."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory to make; a new one below --runs if not given.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
+    epochs: Annotated[int | None, typer.Option(help="At most so many; the recipe's 50 if not given.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step; the recipe's 128 or 256 if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds weights, augmentation, dropout and order.")] = 42,
+    split_seed: Annotated[int, typer.Option(min=0, help="Seeds --limit and the 90/10 split.")] = 42,
+    stratify: Annotated[bool, typer.Option("--stratify", help="Split each digit 90/10 by itself.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Use only so many labelled images.")] = None,
+    precision: Annotated[
+        Arithmetic, typer.Option(help="Arithmetic of training. auto: bfloat16 where it is faster.")
+    ] = Arithmetic.AUTO,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run from its last epoch; it keeps its settings.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Train a network on labelled digits and keep everything about it in a run directory.
+
+    The directory holds the model, settings, history, metrics and pictures. A training that was stopped
+    goes on from its last epoch with --resume.
+
+    Example: digits-edge train --arch edge --epochs 5
+
+    Example: digits-edge train --data kaggle/ --out runs/kaggle
+    """
+    from digits_edge.cli.progress import EpochProgress
+    from digits_edge.trainer import training
+    from digits_edge.trainer.backend import require_packages
+    from digits_edge.trainer.runs import Run, new_run_path
+
+    require_packages()
+    with EpochProgress() as watcher:
+        if resume is not None:
+            _refuse_settings(context)
+            with _resumable(run := Run(resume)):
+                training.resume(run, watcher, data=data)
+        else:
+            config = training.configure(
+                architecture=arch,
+                recipe_name=recipe,
+                precision=None if precision is Arithmetic.AUTO else Precision(precision.value),
+                epochs=epochs,
+                batch_size=batch_size,
+                seed=seed,
+                split_seed=split_seed,
+                stratify=stratify,
+                data=data,
+                limit=limit,
+            )
+            dataset = training.load_data(config)
+            run = training.new_run(out or new_run_path(runs, config), config, dataset)
+            plan = f"{config.architecture.value} by {config.recipe.value}, {config.precision.value}"
+            watcher.say(f"{run.path}: {plan}, {len(dataset.train):,} labelled images")
+            with _resumable(run):
+                training.train(run.config(), dataset, run, watcher)
+    _show(run, as_json=as_json)
+
+
+def _refuse_settings(context: typer.Context) -> None:
+    given = [name for name in context.params if _was_given(context, name) and name not in _WITH_RESUME]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise typer.BadParameter(
+            f"a resumed run keeps its settings; leave out {options}", param_hint="--resume"
+        )
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+@contextmanager
+def _resumable(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; go on with: digits-edge train --resume {run.path}", err=True)
+        raise
+
+
+def _show(run: Run, *, as_json: bool) -> None:
+    import json
+    from datetime import timedelta
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    metrics = run.metrics()
+    if as_json:
+        figures = {name: value for name, value in metrics.items() if name != "report"}
+        typer.echo(json.dumps({"run": str(run.path), **figures}, indent=2))
+        return
+    table = Table("", "images", "loss", "accuracy", "errors", box=box.SIMPLE_HEAD)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, label in (("train", "training"), ("valid", "validation"), ("test", "test")):
+        if part := metrics.get(name):
+            images, errors = f"{part['images']:,}", f"{part['errors']:,}"
+            table.add_row(label, images, f"{part['loss']:.4f}", f"{part['accuracy']:.2%}", errors)
+    Console().print(table)
+    lasted = timedelta(seconds=round(metrics["seconds"]))
+    typer.echo(f"epoch {metrics['best_epoch']} of {metrics['epochs']} was the best; training took {lasted}")
+    typer.echo(
+        f"{run.path}: {run.model_file.name}, {run.metrics_file.name}, {run.history_file.name}, pictures/"
+    )
+    typer.echo(f"next: digits-edge export {run.path}")

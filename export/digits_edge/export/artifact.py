@@ -1,0 +1,157 @@
+"""One model file and what must lie beside it: golden answers, manifest, model card, parity figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits_edge.export.deploy import INPUT, OUTPUT
+from digits_edge.export.errors import ExportError
+from digits_edge.export.parity import Parity
+from digits_edge.export.publish import entry
+from digits_edge.runtime import Format, Golden, Manifest, Precision, Tensor
+from digits_edge.runtime.engines import open_engine
+from digits_edge.runtime.manifest import MANIFEST_FILE
+from digits_edge.trainer.runs import installed_version
+
+_GOLDEN_EACH = 4  # images of each digit
+_GOLDEN_CONFIDENCE = 0.9
+_LIBRARIES = ("digits-edge", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
+
+# How far a probability may move on another processor. Floats: other orders of summation. int8: the integers are
+# exact, but an engine may round a tie the other way, which moves a logit by a quantization step of some 0.1.
+GOLDEN_TOLERANCE: Mapping[Precision, float] = {Precision.FLOAT32: 1e-4, Precision.INT8: 0.02}
+
+
+def safe_on(format: Format, precision: Precision) -> tuple[str, ...]:
+    """Instruction sets on which the arithmetic is exact.
+
+    On x86 without VNNI, ONNX Runtime's U8S8 kernels add pairs of products in 16 bits and may saturate
+    (onnxruntime issues 5849 and 14642). LiteRT's kernels, and ONNX Runtime's on ARM, sum up in 32 bits.
+    """
+    return ("x86-vnni", "arm64") if (format, precision) == (Format.ONNX, Precision.INT8) else ("any",)
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """A converted model, before it is proved.
+
+    Attributes:
+        name: The model's name.
+        format: File format.
+        precision: Arithmetic.
+        model: The file's bytes.
+        provenance: How it was made; goes into the manifest.
+    """
+
+    name: str
+    format: Format
+    precision: Precision
+    model: bytes
+    provenance: Mapping[str, Any]
+
+    @property
+    def directory(self) -> str:
+        """The bundle's directory name."""
+        return f"{self.name}-{self.format.value}-{self.precision.value}"
+
+    def files(self, golden: Golden, parity: Parity | None) -> dict[str, bytes]:
+        """The bundle's files, by name.
+
+        Args:
+            golden: Golden answers.
+            parity: The proof, or None while there is none yet; only a bundle that has one is published.
+        """
+        content = golden.to_npz()
+        manifest = Manifest(
+            name=self.name,
+            format=self.format,
+            precision=self.precision,
+            model=entry(f"model.{self.format.value}", self.model),
+            golden=entry("golden.npz", content),
+            input=Tensor(INPUT, "uint8", (28, 28)),
+            output=Tensor(OUTPUT, "float32", (10,)),
+            labels=tuple("0123456789"),
+            golden_tolerance=GOLDEN_TOLERANCE[self.precision],
+            safe_on=safe_on(self.format, self.precision),
+            provenance=self.provenance,
+            parity=parity.to_json() if parity else {},
+        )
+        files = {
+            manifest.model.path: self.model,
+            manifest.golden.path: content,
+            MANIFEST_FILE: manifest.to_json().encode(),
+        }
+        if parity is not None:
+            files["parity.json"] = (json.dumps(parity.to_json(), indent=2) + "\n").encode()
+            files["MODEL_CARD.md"] = model_card(manifest, parity).encode()
+        return files
+
+
+def golden_answers(artifact: Artifact, images: NDArray[np.uint8], original: NDArray[np.float32]) -> Golden:
+    """Picks images on which the original is sure, and has the exported model answer them.
+
+    Args:
+        artifact: The converted model.
+        images: uint8 ``(N, 28, 28)`` held-out images.
+        original: The original's probabilities for them, ``(N, 10)``.
+
+    Raises:
+        ExportError: For some digit there are not enough such images.
+    """
+    sure = original.max(axis=1) > _GOLDEN_CONFIDENCE
+    predicted = original.argmax(axis=1)
+    rows = [np.flatnonzero(sure & (predicted == digit))[:_GOLDEN_EACH] for digit in range(10)]
+    if min(len(found) for found in rows) < _GOLDEN_EACH:
+        counts = ", ".join(f"{digit}: {len(found)}" for digit, found in enumerate(rows))
+        raise ExportError(
+            f"the network is too unsure to pick golden answers (images above {_GOLDEN_CONFIDENCE} by digit: {counts}; "
+            f"expected {_GOLDEN_EACH} each); train it longer"
+        )
+    chosen = images[np.concatenate(rows)]
+    return Golden(chosen, open_engine(artifact.format, artifact.model).logits(chosen))
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what had a part in an export."""
+    return {name: installed_version(name) for name in _LIBRARIES}
+
+
+def model_card(manifest: Manifest, parity: Parity) -> str:
+    """``MODEL_CARD.md``: what it is, what it takes, how well it does; figures from the manifest and the proof."""
+    training = manifest.provenance.get("training", {})
+    return f"""# {manifest.name}, {manifest.format.value} {manifest.precision.value}
+
+Recognizes a handwritten digit. Network `{training.get("architecture")}`, recipe `{training.get("recipe")}`,
+seed {training.get("seed")}, trained on `{training.get("data") or "MNIST"}`.
+
+| | |
+|---|---|
+| input | `{manifest.input.name}`: uint8 (N, 28, 28), 0 = background, 255 = ink |
+| output | `{manifest.output.name}`: 10 logits |
+| file | `{manifest.model.path}`, {manifest.model.size:,} bytes |
+| SHA-256 | `{manifest.model.sha256}` |
+| exact on | {", ".join(manifest.safe_on)} |
+
+## Is it still the same model?
+
+Compared with the Keras model on {parity.images:,} {parity.held_out} images, through the runtime:
+
+| | Keras | this file |
+|---|---|---|
+| accuracy | {parity.accuracy_original:.2%} | {parity.accuracy_exported:.2%} |
+| images only it gets right | {parity.only_original_right} | {parity.only_exported_right} |
+
+Agreement {parity.agreement:.2%}; exact McNemar p = {parity.mcnemar_p:.3g}; largest difference of a probability
+{parity.max_difference:.2g}, mean {parity.mean_difference:.2g}.
+
+## Limits
+
+Digits only, one to an image, prepared as MNIST's are: anything else also gets one of ten answers. Trained and tested on
+MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0) unless said otherwise above; other writers, pens and cameras differ.
+"""

@@ -1,0 +1,287 @@
+"""Keras model → deploy model: dropout and augmentation gone, every normalisation folded exactly.
+
+A BatchNorm is s·x + t per channel. Behind a convolution without activation it folds into that convolution. Behind an
+activation, where the reference CNN has it, no converter folds it; here it travels forward into the *next* layer:
+
+- dense: W' = diag(s)·W, b' = b + tᵀW.
+- max-pool: commutes where s ≥ 0; with a negative s it is computed where it stands.
+- average over all pixels, flatten, dropout: commute.
+- ``valid`` convolution: the scale goes into the kernel, the shift into the bias.
+- ``same`` convolution: the scale goes into the kernel. The zero padding comes *after* the normalisation, so a pixel near
+  the border sees fewer taps of t: the shift becomes a map, whose value in the middle is the bias and whose difference
+  from it, nonzero within half a kernel of the border, is one constant addition.
+
+All sums are done in float64 and rounded to float32 once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits_edge.export.errors import UnsupportedLayerError
+from digits_edge.export.network import Affine, Array, Conv, Dense, Flatten, GlobalAverage, Layer, MaxPool, Network
+
+if TYPE_CHECKING:
+    import keras
+
+_Float64 = NDArray[np.float64]
+# Layers that do nothing at inference.
+_IDENTITY = frozenset({"InputLayer", "Dropout", "SpatialDropout2D", "GaussianNoise", "ActivityRegularization"})
+
+
+@dataclass(frozen=True, eq=False)
+class _Pending:
+    """A normalisation on its way to the next layer: x · scale + shift along the last axis."""
+
+    name: str
+    scale: _Float64
+    shift: _Float64
+
+    def then(self, name: str, scale: _Float64, shift: _Float64) -> _Pending:
+        return _Pending(name, self.scale * scale, self.shift * scale + shift)
+
+
+def fold(model: keras.Model, *, pixel_scale: float) -> Network:
+    """Folds a trained Keras network into a deploy model.
+
+    Args:
+        model: A chain of layers from float images ``(N, 28, 28, 1)`` in [0, 1] to a softmax. Convolutions, dense
+            layers, BatchNormalization, ReLU, max-pooling, global average pooling, flatten, rescaling; dropout and
+            augmentation layers are removed.
+        pixel_scale: What the deploy model's input is, for a pixel of 0 to 255: ``pixel · pixel_scale``. With 1 the
+            scaling to [0, 1] is folded into the first layer.
+
+    Returns:
+        The deploy model, from images to logits: the softmax is left to the runtime.
+
+    Raises:
+        UnsupportedLayerError: A layer, or an order of layers, outside this grammar.
+    """
+    chain = _chain(model)
+    folder = _Folder(shape=tuple(model.input_shape[1:]), input_scale=1.0 / (255.0 * pixel_scale))
+    for index, layer in enumerate(chain):
+        folder.add(layer, last=index == len(chain) - 1)
+    return Network(name=model.name, layers=folder.finished(), pixel_scale=pixel_scale)
+
+
+def _chain(model: keras.Model) -> list[Any]:
+    """The layers in order, none of them used twice, those without effect at inference left out."""
+    for before, after in zip(model.layers[:-1], model.layers[1:], strict=True):
+        if [id(output) for output in _tensors(before.output)] != [id(value) for value in _tensors(after.input)]:
+            raise UnsupportedLayerError(f"layer {after.name!r} does not follow {before.name!r}; expected a plain chain")
+    return [
+        layer
+        for layer in model.layers
+        if type(layer).__name__ not in _IDENTITY and not type(layer).__name__.startswith("Random")
+    ]
+
+
+def _tensors(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+class _Folder:
+    """Walks the chain, holding back the normalisation that waits for the next layer."""
+
+    def __init__(self, *, shape: tuple[int, ...], input_scale: float) -> None:
+        self._layers: list[Layer] = []
+        self._shape = shape
+        self._ended = False
+        self._pending: _Pending | None = None
+        if input_scale != 1.0:
+            self._pending = _Pending("pixels", np.full(shape[-1], input_scale), np.zeros(shape[-1]))
+
+    def add(self, layer: Any, *, last: bool) -> None:
+        kind = type(layer).__name__
+        handler = getattr(self, f"_add_{kind.lower()}", None)
+        if handler is None:
+            raise UnsupportedLayerError(f"layer {layer.name!r} is a {kind}, which the export does not know")
+        handler(layer)
+        self._activate(layer, last=last)
+        self._shape = tuple(layer.output.shape[1:])
+
+    def finished(self) -> tuple[Layer, ...]:
+        if not self._ended:
+            raise UnsupportedLayerError("the network does not end in a softmax; its outputs would be no probabilities")
+        return tuple(self._layers)
+
+    # One method a layer type; Keras' class name in lower case.
+
+    def _add_conv2d(self, layer: Any) -> None:
+        if layer.dilation_rate != (1, 1) or layer.groups != 1 or layer.data_format != "channels_last":
+            raise UnsupportedLayerError(f"convolution {layer.name!r} is dilated, grouped or channels-first")
+        kernel, bias = _weights(layer)
+        border = None
+        if self._pending is not None:
+            scale, shift = self._pending.scale, self._pending.shift
+            taps = np.einsum("hwio,i->hwo", kernel, shift)
+            kernel, bias = kernel * scale[:, None], bias + taps.sum(axis=(0, 1))
+            if layer.padding == "same":
+                border = _border(taps, self._shape[:2], layer.strides)
+            self._pending = None
+        self._layers.append(
+            Conv(
+                layer.name,
+                _float32(kernel),
+                _float32(bias),
+                None if border is None or not border.any() else _float32(border),
+                tuple(layer.strides),
+                layer.padding,
+                relu=False,
+            )
+        )
+
+    def _add_dense(self, layer: Any) -> None:
+        if len(self._shape) != 1:
+            raise UnsupportedLayerError(f"dense layer {layer.name!r} on shape {self._shape}; flatten first")
+        kernel, bias = _weights(layer)
+        if self._pending is not None:
+            kernel, bias = kernel * self._pending.scale[:, None], bias + self._pending.shift @ kernel
+            self._pending = None
+        self._layers.append(Dense(layer.name, _float32(kernel), _float32(bias), relu=False))
+
+    def _add_batchnormalization(self, layer: Any) -> None:
+        if layer.axis not in (-1, len(self._shape)):
+            raise UnsupportedLayerError(f"normalisation {layer.name!r} is over axis {layer.axis}; expected the last")
+        scale = 1.0 / np.sqrt(_value(layer.moving_variance) + layer.epsilon)
+        if layer.scale:
+            scale = scale * _value(layer.gamma)
+        shift = -_value(layer.moving_mean) * scale
+        if layer.center:
+            shift = shift + _value(layer.beta)
+        self._normalise(layer.name, scale, shift)
+
+    def _add_rescaling(self, layer: Any) -> None:
+        channels = self._shape[-1]
+        self._normalise(
+            layer.name,
+            np.broadcast_to(np.asarray(layer.scale, np.float64), channels).copy(),
+            np.broadcast_to(np.asarray(layer.offset, np.float64), channels).copy(),
+        )
+
+    def _add_maxpooling2d(self, layer: Any) -> None:
+        if self._pending is not None and (self._pending.scale < 0).any():
+            self._compute_pending()  # the largest x is the smallest s·x
+        self._layers.append(MaxPool(layer.name, tuple(layer.pool_size), tuple(layer.strides), layer.padding))
+
+    def _add_globalaveragepooling2d(self, layer: Any) -> None:
+        if layer.keepdims:
+            raise UnsupportedLayerError(f"pooling {layer.name!r} keeps its dimensions; expected keepdims=False")
+        self._layers.append(GlobalAverage(layer.name))
+
+    def _add_flatten(self, layer: Any) -> None:
+        if len(self._shape) == 1:
+            return
+        height, width, channels = self._shape
+        if self._pending is not None:
+            self._pending = replace(
+                self._pending,
+                scale=np.tile(self._pending.scale, height * width),
+                shift=np.tile(self._pending.shift, height * width),
+            )
+        self._layers.append(Flatten(layer.name, (height, width, channels)))
+
+    def _add_relu(self, layer: Any) -> None:
+        if layer.max_value is not None or layer.negative_slope or layer.threshold:
+            raise UnsupportedLayerError(f"activation {layer.name!r} is no plain ReLU")
+        self._relu(layer.name)
+
+    def _add_activation(self, layer: Any) -> None:
+        """The work is in ``_activate``: this layer is nothing but its activation."""
+
+    def _add_softmax(self, layer: Any) -> None:
+        self._compute_pending()
+        self._ended = True
+
+    # What the handlers share.
+
+    def _activate(self, layer: Any, *, last: bool) -> None:
+        activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
+        if type(layer).__name__ == "ReLU" or activation == "linear":
+            return
+        if activation == "relu":
+            self._relu(layer.name)
+        elif activation == "softmax" and last:
+            self._add_softmax(layer)
+        else:
+            raise UnsupportedLayerError(f"activation {activation!r} of {layer.name!r}; expected relu, or a final softmax")
+
+    def _normalise(self, name: str, scale: _Float64, shift: _Float64) -> None:
+        previous = self._layers[-1] if self._layers else None
+        if self._pending is not None:
+            self._pending = self._pending.then(name, scale, shift)
+        elif isinstance(previous, Conv | Dense) and not previous.relu:
+            self._layers[-1] = _scaled(previous, scale, shift)
+        else:
+            self._pending = _Pending(name, scale, shift)
+
+    def _relu(self, name: str) -> None:
+        self._compute_pending()
+        previous = self._layers[-1] if self._layers else None
+        if not isinstance(previous, Conv | Dense | Affine):
+            raise UnsupportedLayerError(f"ReLU {name!r} follows no layer with weights")
+        self._layers[-1] = replace(previous, relu=True)
+
+    def _compute_pending(self) -> None:
+        """Where the normalisation cannot travel on, it stays as a layer of its own."""
+        if self._pending is not None:
+            scale, shift = _float32(self._pending.scale), _float32(self._pending.shift)
+            self._layers.append(Affine(self._pending.name, scale, shift, relu=False))
+            self._pending = None
+
+
+def _scaled(layer: Conv | Dense, scale: _Float64, shift: _Float64) -> Conv | Dense:
+    """The layer with a normalisation of its own output folded in."""
+    kernel, bias = _float32(layer.kernel * scale), _float32(layer.bias * scale + shift)
+    if isinstance(layer, Conv) and layer.border is not None:
+        return replace(layer, kernel=kernel, bias=bias, border=_float32(layer.border * scale))
+    return replace(layer, kernel=kernel, bias=bias)
+
+
+def _border(taps: _Float64, shape: tuple[int, ...], strides: tuple[int, int]) -> _Float64:
+    """What the shift adds at each output pixel of a ``same`` convolution, less what it adds in the middle.
+
+    Args:
+        taps: ``(height, width, out)``, the shift's contribution through each tap of the kernel.
+        shape: ``(H, W)`` of the input.
+        strides: Step in each direction.
+
+    Returns:
+        ``(H', W', out)``: minus the taps that fall into the padding.
+    """
+    rows = _inside(shape[0], taps.shape[0], strides[0])
+    columns = _inside(shape[1], taps.shape[1], strides[1])
+    seen = np.einsum("yh,xw,hwo->yxo", rows, columns, taps)
+    border: _Float64 = seen - taps.sum(axis=(0, 1))
+    everywhere = rows.all(axis=1)[:, None] & columns.all(axis=1)
+    border[everywhere] = 0.0  # exactly, not to within rounding
+    return border
+
+
+def _inside(size: int, kernel: int, stride: int) -> _Float64:
+    """``(outputs, kernel)``: 1 where a tap lies inside the image, 0 in the padding.
+
+    The padding is TensorFlow's ``same``: max((outputs - 1)·stride + kernel - size, 0), the smaller half in front
+    (https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2).
+    """
+    outputs = -(-size // stride)
+    before = max((outputs - 1) * stride + kernel - size, 0) // 2
+    position = np.arange(outputs)[:, None] * stride - before + np.arange(kernel)
+    return ((position >= 0) & (position < size)).astype(np.float64)
+
+
+def _weights(layer: Any) -> tuple[_Float64, _Float64]:
+    kernel = _value(layer.kernel)
+    return kernel, _value(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
+
+
+def _value(variable: Any) -> _Float64:
+    return np.asarray(variable, np.float64)
+
+
+def _float32(values: NDArray[np.floating]) -> Array:
+    return np.ascontiguousarray(values, np.float32)

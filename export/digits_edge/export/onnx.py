@@ -1,0 +1,178 @@
+"""Deploy model → float32 ONNX: tf2onnx converts, then ordered passes make the graph what the engines fuse best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from digits_edge.export.deploy import INPUT, OUTPUT, tensorflow_function
+from digits_edge.export.errors import ConversionError
+from digits_edge.export.network import Affine, Array, Conv, Dense, Flatten, GlobalAverage, MaxPool, Network
+
+if TYPE_CHECKING:
+    import onnx
+
+# ONNX 1.12 and IR version 8, of 2022: old enough for every runtime on a device, new enough for per-channel Q/DQ.
+OPSET = 17
+
+# The ONNX operator each layer starts with; the nodes up to the next layer belong to it.
+_STARTS = {Conv: "Conv", Dense: "Gemm", MaxPool: "MaxPool", Affine: "Mul", Flatten: "Reshape"}
+
+
+def to_onnx(network: Network, *, pixels: bool) -> onnx.ModelProto:
+    """Converts a deploy model to ONNX.
+
+    Args:
+        network: The deploy model.
+        pixels: Take uint8 ``(batch, 28, 28)`` instead of float32.
+
+    Returns:
+        A checked model from ``images`` to ``logits`` float32 ``(batch, 10)``. Channels first; one node a step.
+
+    Raises:
+        ConversionError: tf2onnx failed, or its graph is not of the expected form.
+    """
+    model = _convert(network, pixels=pixels)
+    _keep_standard_operators(model)
+    _products_to_gemm(model.graph)
+    _biases_into_convolutions(model.graph, [layer for layer in network.layers if isinstance(layer, Conv)])
+    _name_after_layers(model.graph, network)
+    return checked(model)
+
+
+def checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Validates a model, with strict shape inference.
+
+    Raises:
+        ConversionError: It is not valid ONNX.
+    """
+    import onnx
+
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+        onnx.checker.check_model(inferred, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(f"the converted model is not valid ONNX: {error}") from error
+    return inferred
+
+
+def _convert(network: Network, *, pixels: bool) -> onnx.ModelProto:
+    import tensorflow as tf
+    import tf2onnx
+
+    concrete = tensorflow_function(network, pixels=pixels, channels_first_flatten=True)
+    (specification,) = concrete.structured_input_signature[0]
+    try:
+        # The call is wrapped: tf2onnx asks a function for its concrete form, which a concrete one cannot give.
+        model, _ = tf2onnx.convert.from_function(
+            tf.function(lambda images: concrete(images)), input_signature=[specification], opset=OPSET
+        )
+    except Exception as error:  # tf2onnx raises whatever went wrong inside it
+        raise ConversionError(f"tf2onnx could not convert {network.name!r}: {error}") from error
+    return model
+
+
+def _keep_standard_operators(model: onnx.ModelProto) -> None:
+    """Says only what the graph uses: the standard operators, one dynamic axis with a name."""
+    import onnx
+
+    del model.opset_import[:]
+    model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    model.producer_name, model.producer_version, model.doc_string = "digits-edge", "", ""
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _products_to_gemm(graph: onnx.GraphProto) -> None:
+    """MatMul, then Add of a vector, becomes one Gemm: quantized, its bias keeps 32 bits."""
+    import onnx
+
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for product, addition in _followed(graph, "MatMul", "Add"):
+        bias = next(name for name in addition.input if name != product.output[0])
+        if bias not in constants or len(constants[bias].dims) != 1:
+            raise ConversionError(f"{product.name}: followed by an addition that is no bias")
+        gemm = onnx.helper.make_node("Gemm", [*product.input, bias], list(addition.output), name=product.name)
+        product.CopyFrom(gemm)
+        graph.node.remove(addition)
+
+
+def _biases_into_convolutions(graph: onnx.GraphProto, layers: list[Conv]) -> None:
+    """Gives each convolution its bias back, and the border map a constant of its own.
+
+    tf2onnx adds the two constants up. Quantized, their sum would round the bias to 8 bits; apart, it keeps 32.
+    """
+    import onnx
+
+    nodes = [node for node in graph.node if node.op_type == "Conv"]
+    additions = {id(conv): addition for conv, addition in _followed(graph, "Conv", "Add")}
+    if len(nodes) != len(layers):
+        raise ConversionError(f"{len(nodes)} convolutions came out of the converter; expected {len(layers)}")
+    for node, layer in zip(nodes, layers, strict=True):
+        bias = f"{layer.name}/bias"
+        del node.input[2:]
+        node.input.append(bias)
+        graph.initializer.append(onnx.numpy_helper.from_array(layer.bias, bias))
+        addition = additions.get(id(node))
+        if (addition is None) != (layer.border is None):
+            raise ConversionError(f"{layer.name}: the converter lost the border map, or added a constant")
+        if addition is not None and layer.border is not None:
+            border = f"{layer.name}/border"
+            channels_first: Array = np.ascontiguousarray(layer.border.transpose(2, 0, 1)[None])
+            graph.initializer.append(onnx.numpy_helper.from_array(channels_first, border))
+            del addition.input[:]
+            addition.input.extend([node.output[0], border])
+
+
+def _name_after_layers(graph: onnx.GraphProto, network: Network) -> None:
+    """Names nodes, tensors and weights after the Keras layers, so that a report can be read."""
+    layers = iter(network.layers)
+    layer = None
+    upcoming = next(layers, None)
+    names = {INPUT: INPUT, OUTPUT: OUTPUT}
+    for node in graph.node:
+        if upcoming is not None and node.op_type == _STARTS.get(type(upcoming), "ReduceMean") and (
+            layer is not None or node.op_type != "Reshape"
+        ):
+            layer, upcoming = upcoming, next(layers, None)
+        scope = layer.name if layer is not None else "pixels"
+        node.name = f"{scope}/{node.op_type}"
+        names.setdefault(node.output[0], node.name)
+    if upcoming is not None:
+        raise ConversionError(f"the converter's graph has no counterpart of layer {upcoming.name!r}")
+    drop_unused_constants(graph)
+    for node in graph.node:
+        scope = node.name.split("/")[0]
+        for position, name in enumerate(node.input):
+            if "/" not in names.get(name, "") and name not in names:
+                names[name] = f"{scope}/{_role(node.op_type, position)}"
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = names[tensor.name]
+    graph.name = network.name
+
+
+def _role(operator: str, position: int) -> str:
+    roles = {"Reshape": ("", "shape"), "Add": ("border", "border"), "Mul": ("scale", "scale")}
+    return roles.get(operator, ("", "kernel", "bias"))[position]
+
+
+def drop_unused_constants(graph: onnx.GraphProto) -> None:
+    """Removes the constants that no node reads."""
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _followed(graph: onnx.GraphProto, first: str, second: str) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto]]:
+    """Pairs of nodes in which the second takes the first's output."""
+    for node in [node for node in graph.node if node.op_type == first]:
+        for follower in graph.node:
+            if follower.op_type == second and node.output[0] in follower.input:
+                yield node, follower
+                break

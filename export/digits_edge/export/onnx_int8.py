@@ -1,0 +1,126 @@
+"""float32 ONNX → int8 ONNX: static Q/DQ, unsigned activations, signed weights per channel, pixels straight in.
+
+Of ONNX Runtime's int8 flavours on x86 only U8S8 is faster than float32: S8S8 is slower than it, U8U8 and dynamic
+quantization are slower than float32 itself (``docs/results.md``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits_edge.export.deploy import INPUT, OUTPUT
+from digits_edge.export.errors import ConversionError
+from digits_edge.export.onnx import checked, drop_unused_constants
+
+if TYPE_CHECKING:
+    import onnx
+
+_PIXEL_SCALE = np.float32(1 / 255)
+_CALIBRATION_BATCH = 64
+
+
+def quantize_onnx(model: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
+    """Quantizes a float model that takes ``pixel / 255``.
+
+    Args:
+        model: float32 ``(batch, 28, 28)`` in [0, 1] to float32 logits.
+        calibration: uint8 ``(N, 28, 28)`` training images; the ranges of all tensors are taken from them (min-max).
+
+    Returns:
+        A model that takes uint8 ``(batch, 28, 28)``, the pixel being the quantized value (scale 1/255, zero point
+        0), and gives float32 logits.
+
+    Raises:
+        ConversionError: ONNX Runtime's quantizer gave a graph of another form.
+    """
+    quantized = quantize_static_qdq(model, INPUT, calibration.astype(np.float32) * _PIXEL_SCALE)
+    _pixels_in(quantized.graph)
+    _logits_out(quantized.graph)
+    return checked(quantized)
+
+
+def quantize_static_qdq(
+    model: onnx.ModelProto, input_name: str, calibration: NDArray[np.float32]
+) -> onnx.ModelProto:
+    """ONNX Runtime's quantizer: Q/DQ pairs behind every operator, U8S8 per channel, min-max calibration.
+
+    Args:
+        model: A float model.
+        input_name: Its input.
+        calibration: float32 ``(N, …)``, as the model takes them.
+    """
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no type information
+        def __init__(self) -> None:
+            starts = range(0, len(calibration), _CALIBRATION_BATCH)
+            self._batches = iter([calibration[start : start + _CALIBRATION_BATCH] for start in starts])
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            batch = next(self._batches, None)
+            return None if batch is None else {input_name: batch}
+
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / "int8.onnx"
+        quantize_static(
+            model,
+            output,
+            Batches(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+        )
+        return onnx.load(output)
+
+
+def _pixels_in(graph: onnx.GraphProto) -> None:
+    """Makes the uint8 pixel the quantized value: QuantizeLinear behind the first reshape goes."""
+    import onnx
+
+    reshape = _only(graph, "Reshape", lambda node: node.input[0] == INPUT)
+    quantize = _only(graph, "QuantizeLinear", lambda node: node.input[0] == reshape.output[0])
+    dequantize = _only(graph, "DequantizeLinear", lambda node: node.input[0] == quantize.output[0])
+    # Calibration saw blank paper and full ink, so this is what it found up to rounding; now it is exact.
+    for name, value in zip(quantize.input[1:], (np.array(_PIXEL_SCALE), np.array(0, np.uint8)), strict=True):
+        constant = next(tensor for tensor in graph.initializer if tensor.name == name)
+        if not np.allclose(onnx.numpy_helper.to_array(constant), value, rtol=1e-3):
+            raise ConversionError("the calibration images do not span 0 to 255; pass real digits")
+        constant.CopyFrom(onnx.numpy_helper.from_array(value, name))
+    dequantize.input[0] = reshape.output[0]
+    graph.node.remove(quantize)
+    graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    del graph.value_info[:]
+
+
+def _logits_out(graph: onnx.GraphProto) -> None:
+    """Leaves the last matrix product's result in float: ten numbers cost nothing, and confidence keeps its detail."""
+    dequantize = _only(graph, "DequantizeLinear", lambda node: node.output[0] == OUTPUT)
+    quantize = _only(graph, "QuantizeLinear", lambda node: node.output[0] == dequantize.input[0])
+    producer = next(node for node in graph.node if quantize.input[0] in node.output)
+    producer.output[0] = OUTPUT
+    graph.node.remove(quantize)
+    graph.node.remove(dequantize)
+    drop_unused_constants(graph)
+
+
+def _only(graph: onnx.GraphProto, operator: str, matches: Callable[[onnx.NodeProto], bool]) -> onnx.NodeProto:
+    found = [node for node in graph.node if node.op_type == operator and matches(node)]
+    if len(found) != 1:
+        raise ConversionError(f"{len(found)} {operator} nodes where the quantizer should have left one")
+    return found[0]

@@ -1,0 +1,152 @@
+"""Is it still the same model? Paired statistics of two sets of answers, and the gate they must pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits_edge.export.errors import ParityError
+from digits_edge.runtime import Precision
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How the exported model's answers compare with the original's, image by image.
+
+    Attributes:
+        images: How many were compared.
+        held_out: Where they come from: ``test``, or ``validation`` where the data has no test images.
+        accuracy_original: Part of the images that the original gets right.
+        accuracy_exported: Part of the images that the exported model gets right.
+        only_original_right: Images that the original alone gets right.
+        only_exported_right: Images that the exported model alone gets right.
+        mcnemar_p: Two-sided exact McNemar test of these two numbers: how often chance alone would part them so far.
+        disagreements: Images with another label.
+        max_difference: Largest absolute difference of a probability.
+        mean_difference: Mean absolute difference of a probability.
+        recall_change: For each digit, the recall of the exported model less that of the original.
+    """
+
+    images: int
+    held_out: str
+    accuracy_original: float
+    accuracy_exported: float
+    only_original_right: int
+    only_exported_right: int
+    mcnemar_p: float
+    disagreements: int
+    max_difference: float
+    mean_difference: float
+    recall_change: tuple[float, ...]
+
+    @property
+    def agreement(self) -> float:
+        """Part of the images with the same label."""
+        return 1 - self.disagreements / self.images
+
+    @property
+    def drop(self) -> float:
+        """Accuracy lost, in percentage points; negative where some was won."""
+        # From the counts: a difference of two rounded fractions would be off in the last digit, and at the gate.
+        return 100 * (self.only_original_right - self.only_exported_right) / self.images
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for ``parity.json``."""
+        return {**asdict(self), "agreement": self.agreement, "drop_points": self.drop}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an exported model must reach to be published.
+
+    Attributes:
+        max_difference: No probability may differ by more; None where rounding is expected.
+        max_drop: Percentage points of accuracy that may be lost.
+        min_agreement: Part of the images that must get the same label.
+    """
+
+    max_difference: float | None
+    max_drop: float
+    min_agreement: float
+
+    def misses(self, parity: Parity) -> list[str]:
+        """What the model misses, each with the figure and the bar; empty if it passes."""
+        misses = []
+        # Written as "not better than" so that a NaN misses.
+        if self.max_difference is not None and not parity.max_difference <= self.max_difference:
+            misses.append(f"max |Δp| {parity.max_difference:.2g}, allowed {self.max_difference:.2g}")
+        if not parity.drop <= self.max_drop:
+            misses.append(f"accuracy drop {parity.drop:.2f} points, allowed {self.max_drop:.2f}")
+        if not parity.agreement >= self.min_agreement:
+            misses.append(f"agreement {parity.agreement:.2%}, at least {self.min_agreement:.2%}")
+        return misses
+
+
+GATES: Mapping[Precision, Gate] = {
+    Precision.FLOAT32: Gate(max_difference=1e-5, max_drop=0.0, min_agreement=1.0),
+    Precision.INT8: Gate(max_difference=None, max_drop=0.10, min_agreement=0.998),
+}
+
+
+def compare(
+    original: NDArray[np.float32], exported: NDArray[np.float32], labels: NDArray[np.uint8], *, held_out: str
+) -> Parity:
+    """Compares two models' probabilities for the same images.
+
+    Args:
+        original: float ``(N, 10)``.
+        exported: float ``(N, 10)``.
+        labels: True digits ``(N,)``.
+        held_out: Where the images come from.
+
+    Raises:
+        ParityError: No images, shapes that differ, or values that are not finite: nothing can be proved from those.
+    """
+    if original.shape != exported.shape or original.shape != (len(labels), 10) or not len(labels):
+        raise ParityError(f"cannot compare {original.shape} with {exported.shape} for {len(labels)} labels")
+    if not (np.isfinite(original).all() and np.isfinite(exported).all()):
+        raise ParityError("cannot compare: some probabilities are not finite")
+    first, second = original.argmax(axis=1), exported.argmax(axis=1)
+    right, still_right = first == labels, second == labels
+    difference = np.abs(original.astype(np.float64) - exported)
+    lost, won = int((right & ~still_right).sum()), int((~right & still_right).sum())
+    return Parity(
+        images=len(labels),
+        held_out=held_out,
+        accuracy_original=float(right.mean()),
+        accuracy_exported=float(still_right.mean()),
+        only_original_right=lost,
+        only_exported_right=won,
+        mcnemar_p=mcnemar(lost, won),
+        disagreements=int((first != second).sum()),
+        max_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        recall_change=tuple(_recall_change(labels == digit, right, still_right) for digit in range(10)),
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided McNemar test (McNemar 1947, with the binomial distribution in place of χ²).
+
+    Args:
+        only_first: Cases that only the first model gets right.
+        only_second: Cases that only the second model gets right.
+
+    Returns:
+        Probability that a fair coin, tossed once for each of these cases, splits them at least so unevenly.
+    """
+    tosses, fewer = only_first + only_second, min(only_first, only_second)
+    ways = sum(math.comb(tosses, heads) for heads in range(fewer + 1))
+    return min(1.0, 2 * ways / 2**tosses)
+
+
+def _recall_change(
+    of_digit: NDArray[np.bool_], right: NDArray[np.bool_], still_right: NDArray[np.bool_]
+) -> float:
+    count = int(of_digit.sum())
+    return (int((still_right & of_digit).sum()) - int((right & of_digit).sum())) / count if count else 0.0

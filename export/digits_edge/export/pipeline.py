@@ -1,0 +1,294 @@
+"""Run directory → proved bundles: fold, convert, quantize, prove, publish."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits_edge.export.artifact import Artifact, golden_answers, library_versions
+from digits_edge.export.errors import ParityError
+from digits_edge.export.fold import fold
+from digits_edge.export.parity import GATES, Parity, compare
+from digits_edge.export.publish import discard, publish, stage
+from digits_edge.runtime import Format, InputError, Precision, Recognizer
+from digits_edge.trainer.datasets import Dataset, Split
+from digits_edge.trainer.fit import split_rows, to_input
+from digits_edge.trainer.runs import Run, RunConfig
+from digits_edge.trainer.training import load_data
+
+if TYPE_CHECKING:
+    import keras
+
+_REFERENCE_BATCH = 500
+
+
+class Watcher(Protocol):
+    """Is told how the export goes."""
+
+    def on_step(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` parts of a step are done; the last call of a step has them equal."""
+
+    def on_result(self, exported: Exported) -> None:
+        """A bundle is proved, or refused."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export.
+
+    Attributes:
+        run: A finished run.
+        out: Directory that the bundles go to, one below it each.
+        name: The model's name; the first part of the bundles' names.
+        formats: File formats.
+        precisions: Precisions of each.
+        calibration_images: Training images that int8 takes its ranges from.
+        seed: Draws these images.
+    """
+
+    run: Run
+    out: Path
+    name: str
+    formats: tuple[Format, ...]
+    precisions: tuple[Precision, ...]
+    calibration_images: int = 512
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise InputError(f"name {self.name!r}; expected letters, digits, '.', '_' and '-'")
+        if not self.formats or not self.precisions or self.calibration_images < 1:
+            raise InputError("nothing to export; expected a format, a precision and calibration images")
+
+    @property
+    def log(self) -> Path:
+        """Where the converters' output goes."""
+        return self.out / "export.log"
+
+
+def request_for(run: Run, *, out: Path, name: str | None = None, **options: Any) -> Request:
+    """A request that fills in the name: the run's architecture. Makes ``out``, so that the log has a place.
+
+    Raises:
+        RunError: The run is not finished.
+        InputError: The name is no file name.
+    """
+    run.metrics()
+    request = Request(run, out, name or run.config().architecture.value, **options)
+    out.mkdir(parents=True, exist_ok=True)
+    return request
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One proved, or refused, bundle.
+
+    Attributes:
+        path: Where it is, or would have been.
+        format: File format.
+        precision: Arithmetic.
+        size: Bytes of the model file.
+        parity: The proof.
+        misses: What it misses of its gate; empty if it passed.
+        seconds: Time it took.
+    """
+
+    path: Path
+    format: Format
+    precision: Precision
+    size: int
+    parity: Parity
+    misses: tuple[str, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for scripts."""
+        return {
+            "bundle": str(self.path),
+            "format": self.format.value,
+            "precision": self.precision.value,
+            "bytes": self.size,
+            "misses": list(self.misses),
+            "seconds": round(self.seconds, 1),
+            "parity": self.parity.to_json(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Original:
+    """The trained model, and what proofs need of it."""
+
+    model: keras.Model
+    config: RunConfig
+    calibration: NDArray[np.uint8]
+    calibration_rows: NDArray[np.int64]
+    held_out: Split
+    held_out_name: str
+    probabilities: NDArray[np.float32]
+
+
+def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
+    """Exports a run to every format and precision asked for, and publishes the bundles if all of them pass.
+
+    Returns:
+        The published bundles.
+
+    Raises:
+        ParityError: A bundle misses its gate; none is published. The message has the figures.
+        RunError: The run is not finished.
+        UnsupportedLayerError: The network cannot be folded.
+        ConversionError: A converter failed.
+    """
+    original = _load(request, watcher)
+    staged: list[tuple[Path, Exported]] = []
+    try:
+        for format in request.formats:
+            for precision in request.precisions:
+                staged.append(_prove(request, original, format, precision, watcher))
+                watcher.on_result(staged[-1][1])
+        refused = [exported for _, exported in staged if exported.misses]
+        if refused:
+            raise ParityError(_refusal(refused))
+        for staging, exported in staged:
+            publish(staging, exported.path)
+    finally:
+        for staging, _ in staged:
+            discard(staging)
+    return tuple(exported for _, exported in staged)
+
+
+def _load(request: Request, watcher: Watcher) -> _Original:
+    import keras
+
+    config = request.run.config()
+    request.run.metrics()  # raises unless the run is finished
+    data = load_data(config)
+    model = keras.models.load_model(request.run.model_file, compile=False)
+    rows = _calibration_rows(config, data, count=request.calibration_images, seed=request.seed)
+    held_out, name = _held_out(config, data)
+    return _Original(
+        model=model,
+        config=config,
+        calibration=data.train.images[rows],
+        calibration_rows=rows,
+        held_out=held_out,
+        held_out_name=name,
+        probabilities=keras_probabilities(model, held_out.images, watcher),
+    )
+
+
+def keras_probabilities(
+    model: keras.Model, images: NDArray[np.uint8], watcher: Watcher
+) -> NDArray[np.float32]:
+    """The original's answers for uint8 ``(N, 28, 28)``: float32 ``(N, 10)``."""
+    answers = []
+    for start in range(0, len(images), _REFERENCE_BATCH):
+        answers.append(np.asarray(model.predict_on_batch(to_input(images[start : start + _REFERENCE_BATCH]))))
+        watcher.on_step("Keras answers", min(start + _REFERENCE_BATCH, len(images)), len(images))
+    return np.concatenate(answers)
+
+
+def convert(
+    model: keras.Model, format: Format, precision: Precision, calibration: NDArray[np.uint8]
+) -> bytes:
+    """Folds a Keras model and converts it.
+
+    Args:
+        model: A trained network that `fold` takes.
+        format: File format.
+        precision: Arithmetic.
+        calibration: uint8 ``(N, 28, 28)`` training images; used for int8.
+
+    Returns:
+        The model file's bytes: uint8 ``(N, 28, 28)`` in, logits ``(N, 10)`` out.
+    """
+    from digits_edge.export.onnx import to_onnx
+    from digits_edge.export.onnx_int8 import quantize_onnx
+    from digits_edge.export.tflite import to_tflite, to_tflite_int8
+
+    if precision is Precision.FLOAT32:
+        raw = fold(model, pixel_scale=1.0)
+        return to_onnx(raw, pixels=True).SerializeToString() if format is Format.ONNX else to_tflite(raw)
+    scaled = fold(model, pixel_scale=1 / 255)
+    if format is Format.ONNX:
+        return quantize_onnx(to_onnx(scaled, pixels=False), calibration).SerializeToString()
+    return to_tflite_int8(scaled, calibration)
+
+
+def _prove(
+    request: Request, original: _Original, format: Format, precision: Precision, watcher: Watcher
+) -> tuple[Path, Exported]:
+    """Converts, stages the bundle, and runs it in the runtime on every held-out image."""
+    began = time.monotonic()
+    what = f"{format.value} {precision.value}"
+    watcher.on_step(f"converting {what}", 0, 1)
+    artifact = Artifact(
+        name=request.name,
+        format=format,
+        precision=precision,
+        model=convert(original.model, format, precision, original.calibration),
+        provenance=_provenance(request, original, precision),
+    )
+    watcher.on_step(f"converting {what}", 1, 1)
+
+    golden = golden_answers(artifact, original.held_out.images, original.probabilities)
+    target = request.out / artifact.directory
+    staging = stage(target, artifact.files(golden, parity=None))
+    try:
+        answers = np.concatenate(list(_answers(staging, original.held_out.images, what, watcher)))
+        parity = compare(original.probabilities, answers, original.held_out.labels, held_out=original.held_out_name)
+        stage(target, artifact.files(golden, parity))
+    except BaseException:
+        discard(staging)
+        raise
+    misses = tuple(GATES[precision].misses(parity))
+    seconds = time.monotonic() - began
+    return staging, Exported(target, format, precision, len(artifact.model), parity, misses, seconds)
+
+
+def _answers(
+    bundle: Path, images: NDArray[np.uint8], what: str, watcher: Watcher
+) -> Iterator[NDArray[np.float32]]:
+    with Recognizer.load(bundle) as recognizer:
+        for start in range(0, len(images), 1000):
+            yield recognizer.predict(images[start : start + 1000]).probabilities
+            watcher.on_step(f"proving {what}", min(start + 1000, len(images)), len(images))
+
+
+def _calibration_rows(config: RunConfig, data: Dataset, *, count: int, seed: int) -> NDArray[np.int64]:
+    """Rows of the training part: neither validation nor test images may shape the exported model."""
+    train, _ = split_rows(config, data.train)
+    return np.sort(np.random.default_rng(seed).permutation(train)[:count])
+
+
+def _held_out(config: RunConfig, data: Dataset) -> tuple[Split, str]:
+    if data.test is not None:
+        return data.test, "test"
+    return data.train.take(split_rows(config, data.train)[1]), "validation"
+
+
+def _provenance(request: Request, original: _Original, precision: Precision) -> dict[str, Any]:
+    config = original.config.to_json()
+    made: dict[str, Any] = {
+        "training": {**{name: config[name] for name in config if name != "machine"}, "run": request.run.path.name},
+        "versions": library_versions(),
+    }
+    if precision is Precision.INT8:
+        made["calibration"] = {
+            "calibrator": "min-max",
+            "seed": request.seed,
+            "training_rows": original.calibration_rows.tolist(),
+        }
+    return made
+
+
+def _refusal(refused: list[Exported]) -> str:
+    lines = [f"{exported.path.name}: {'; '.join(exported.misses)}" for exported in refused]
+    return "not the same model any more, nothing was published:\n  " + "\n  ".join(lines)

@@ -1,0 +1,73 @@
+"""Writes bundles: staged beside their place, flushed to disk, moved in by renaming."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from digits_edge.runtime import FileEntry
+from digits_edge.runtime.manifest import MANIFEST_FILE
+
+
+def entry(name: str, content: bytes) -> FileEntry:
+    """What the manifest says of a file."""
+    return FileEntry(name, len(content), hashlib.sha256(content).hexdigest())
+
+
+def stage(target: Path, files: Mapping[str, bytes]) -> Path:
+    """Writes a bundle's files into a hidden sibling of its place.
+
+    Args:
+        target: Where the bundle is to be.
+        files: Content by plain file name; ``manifest.json`` among them.
+
+    Returns:
+        The staging directory: a whole bundle, every byte on disk.
+    """
+    if MANIFEST_FILE not in files:
+        raise ValueError(f"a bundle without {MANIFEST_FILE}")
+    staging = _sibling(target, "new")
+    shutil.rmtree(staging, ignore_errors=True)  # what a killed export left
+    staging.mkdir(parents=True)
+    for name, content in files.items():
+        with (staging / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    _flush_directory(staging)
+    return staging
+
+
+def publish(staging: Path, target: Path) -> None:
+    """Moves a staged bundle to its place; an older one there is replaced.
+
+    Killed in between, this leaves the old bundle, the new one, or none; never a part of one.
+    """
+    retired = _sibling(target, "old")
+    shutil.rmtree(retired, ignore_errors=True)
+    if target.exists():
+        target.rename(retired)
+    staging.rename(target)
+    _flush_directory(target.parent)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def discard(staging: Path) -> None:
+    """Removes a staged bundle that is not to be published."""
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sibling(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}")
+
+
+def _flush_directory(directory: Path) -> None:
+    if os.name == "posix":  # elsewhere a directory cannot be opened
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,162 @@
+"""Recognizer: load a bundle, predict batches, stream."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from digits_edge.runtime.bundle import Bundle, default_bundle, read_bundle
+from digits_edge.runtime.engines import Engine, open_engine
+from digits_edge.runtime.errors import SelfTestError
+from digits_edge.runtime.images import as_images
+from digits_edge.runtime.manifest import Manifest
+from digits_edge.runtime.plan import Plan, plan
+from digits_edge.runtime.predictions import Predictions
+
+
+class Recognizer:
+    """A loaded model. Made by :meth:`load`; safe to share between threads; use it as a context or close it.
+
+    Example:
+        >>> recognizer = Recognizer.load()
+        >>> recognizer.predict(images).labels
+        array([7, 2, 1, 0])
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, plan: Plan) -> None:
+        self._manifest = bundle.manifest
+        self._engine = engine
+        self._plan = plan
+        # The caller's thread is a worker too. The pool starts threads only when a batch is worth more than one.
+        self._pool = ThreadPoolExecutor(plan.workers - 1, "digits-edge") if plan.workers > 1 else None
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | os.PathLike[str] | None = None,
+        *,
+        workers: int | None = None,
+        chunk: int | None = None,
+    ) -> Recognizer:
+        """Verifies a bundle, opens its engine, and checks that the engine computes right here.
+
+        Args:
+            bundle: The bundle's directory; by default the one that ships with this package.
+            workers: Threads; by default one for each processor this process may use. 1 starts none.
+            chunk: Images a call of the engine; by default 32.
+
+        Raises:
+            BundleError: The bundle was refused; its subclasses say why.
+            EngineError: The engine is missing or does not take the model.
+            InputError: ``workers`` or ``chunk`` is below 1.
+        """
+        chosen = plan(workers=workers, chunk=chunk)
+        opened = read_bundle(default_bundle() if bundle is None else bundle)
+        engine = open_engine(opened.manifest.format, opened.model)
+        _self_test(opened, engine)
+        return cls(opened, engine, chosen)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self._manifest
+
+    @property
+    def plan(self) -> Plan:
+        """Threads and chunk size."""
+        return self._plan
+
+    @property
+    def engine(self) -> str:
+        """Name and version of the inference engine."""
+        return self._engine.name
+
+    def predict(self, images: ArrayLike) -> Predictions:
+        """Recognizes a batch.
+
+        Args:
+            images: uint8 ``(N, 28, 28)``, 0 = background, 255 = ink, N of 1 or more. ``(28, 28)``,
+                ``(N, 28, 28, 1)``, ``(N, 784)`` and floats in [0, 1] are taken too.
+
+        Returns:
+            N answers, in the order of the images.
+
+        Raises:
+            InputError: The images break the contract.
+            EngineError: The engine failed.
+        """
+        logits = self._logits(as_images(images))
+        return Predictions.from_logits(
+            logits, temperature=self._manifest.temperature, threshold=self._manifest.reject_threshold
+        )
+
+    def stream(self, batches: Iterable[ArrayLike]) -> Iterator[Predictions]:
+        """Recognizes one batch after the other; holds no more than one of them."""
+        return (self.predict(batch) for batch in batches)
+
+    def close(self) -> None:
+        """Ends the worker threads. Calling it again does nothing."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        model = self._manifest
+        return f"<Recognizer {model.name} {model.format.value} {model.precision.value}, {self.engine}, {self._plan}>"
+
+    def _logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        todo = deque(self._plan.slices(len(images)))
+        if len(todo) == 1:
+            return self._engine.logits(images)
+        logits = np.empty((len(images), len(self._manifest.labels)), np.float32)
+
+        def work() -> None:
+            while todo:
+                try:
+                    part = todo.popleft()
+                except IndexError:  # another worker took the last one
+                    return
+                logits[part] = self._engine.logits(images[part])
+
+        helpers = min(self._plan.workers, len(todo)) - 1
+        futures = [self._pool.submit(work) for _ in range(helpers)] if self._pool is not None else []
+        try:
+            work()
+        finally:
+            todo.clear()  # after a failure here the others stop at their next chunk
+        for future in futures:
+            future.result()
+        return logits
+
+
+def _self_test(bundle: Bundle, engine: Engine) -> None:
+    """Replays the golden answers, so that a machine that computes wrongly fails closed.
+
+    Raises:
+        SelfTestError: A label differs, or a probability by more than the manifest allows.
+    """
+    expected, actual = (
+        Predictions.from_logits(logits, temperature=1.0, threshold=0.0)
+        for logits in (bundle.golden.logits, engine.logits(bundle.golden.images))
+    )
+    labels = int(np.count_nonzero(expected.labels != actual.labels))
+    difference = float(np.abs(expected.probabilities - actual.probabilities).max())
+    if labels or not difference <= bundle.manifest.golden_tolerance:
+        raise SelfTestError(
+            f"{engine.name} on this machine gives {labels} other labels for {len(expected)} golden images, "
+            f"probabilities up to {difference:.2g} apart (allowed {bundle.manifest.golden_tolerance:.2g}); "
+            "do not use this bundle here, export one for this processor"
+        )

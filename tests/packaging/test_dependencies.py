@@ -1,0 +1,164 @@
+"""Dependencies point one way, heavy libraries wait inside functions, and what is imported is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+# Importing one of them costs a tenth of a second or more, or starts threads, or is an extra.
+HEAVY = frozenset(
+    {
+        "PIL", "ai_edge_litert", "hypothesis", "keras", "matplotlib", "onnx", "onnxruntime", "pandas",
+        "pyarrow", "rich", "scipy", "sklearn", "tensorflow", "tf2onnx", "typer",
+    }
+)  # fmt: skip
+# File → heavy libraries that it may import at its top, and why.
+ALLOWED_AT_TOP = {
+    "trainer/digits_edge/trainer/_callbacks.py": {
+        "keras"
+    },  # subclasses Keras' callbacks; only `fit` imports it
+    "cli/digits_edge/cli/*.py": {"typer"},  # declares the commands
+}
+# Distributions whose import name is not their own name.
+IMPORT_NAMES = {"pillow": "PIL", "scikit-learn": "sklearn", "pytest-benchmark": "pytest_benchmark"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, and where."""
+
+    file: Path
+    line: int
+    module: str
+    runs_on_import: bool
+
+    @property
+    def library(self) -> str:
+        return self.module.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.module}"
+
+
+def imports_of(portion: Path, root: Path) -> list[Import]:
+    found = [
+        Import(file.relative_to(root), node.lineno, module, at_top)
+        for file in sorted(portion.rglob("*.py"))
+        for node, at_top in import_statements(ast.parse(file.read_text("utf-8")), at_top=True)
+        for module in modules_named(node)
+    ]
+    assert found, f"{portion} has no imports: looked in the wrong place?"
+    return found
+
+
+def import_statements(node: ast.AST, *, at_top: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Import statements below a node, and whether each runs when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, at_top
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from import_statements(child, at_top=False)
+        elif isinstance(child, ast.If) and ast.unparse(child.test) in (
+            "TYPE_CHECKING",
+            "typing.TYPE_CHECKING",
+        ):
+            for statement in child.body:
+                yield from import_statements(ast.Module([statement], []), at_top=False)
+            for statement in child.orelse:
+                yield from import_statements(ast.Module([statement], []), at_top=at_top)
+        else:
+            yield from import_statements(child, at_top=at_top)
+
+
+def modules_named(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Dotted names; ``from digits_edge import trainer`` names ``digits_edge.trainer``."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    assert node.level == 0, "imports are absolute"
+    assert node.module is not None
+    if node.module == "digits_edge":
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return [node.module]
+
+
+def test_a_portion_imports_only_itself_and_those_below_it(
+    portion: Path, portions: dict[str, Path], root: Path
+) -> None:
+    order = list(portions)
+    below = order[: order.index(portion.name) + 1]
+    wrong = [
+        str(item)
+        for item in imports_of(portion, root)
+        if item.library == "digits_edge" and item.module.split(".")[1] not in below
+    ]
+    assert not wrong, f"{portion.name} may import {', '.join(below)} only"
+
+
+def test_heavy_libraries_are_imported_inside_functions(portion: Path, root: Path) -> None:
+    wrong = [
+        str(item)
+        for item in imports_of(portion, root)
+        if item.runs_on_import
+        and item.library in HEAVY
+        and not any(
+            item.file.match(pattern) and item.library in names for pattern, names in ALLOWED_AT_TOP.items()
+        )
+    ]
+    assert not wrong
+
+
+def test_only_fit_imports_the_module_that_imports_keras(portions: dict[str, Path], root: Path) -> None:
+    importers = {
+        item.file.name
+        for portion in portions.values()
+        for item in imports_of(portion, root)
+        if item.module == "digits_edge.trainer._callbacks"
+    }
+    assert importers == {"fit.py"}
+
+
+def test_tensorflow_stays_in_trainer_and_export(portion: Path, root: Path) -> None:
+    users = [
+        str(item) for item in imports_of(portion, root) if item.library in ("tensorflow", "keras", "tf2onnx")
+    ]
+    if portion.name not in ("trainer", "export"):
+        assert not users
+
+
+def test_what_the_command_line_imports_at_its_top_is_light(portions: dict[str, Path], root: Path) -> None:
+    wrong = [
+        str(item)
+        for item in imports_of(portions["cli"], root)
+        if item.runs_on_import and item.library not in {*sys.stdlib_module_names, "typer", "digits_edge"}
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("distribution", "contents"),
+    [("digits-edge-runtime", ["runtime"]), ("digits-edge", ["trainer", "export", "benchmarks", "cli"])],
+)
+def test_libraries_imported_are_those_declared(
+    distribution: str, contents: list[str], portions: dict[str, Path], root: Path
+) -> None:
+    imported = {
+        item.library
+        for name in contents
+        for item in imports_of(portions[name], root)
+        if item.library not in {*sys.stdlib_module_names, "digits_edge"}
+    }
+    declared = {
+        IMPORT_NAMES.get(name, name.replace("-", "_"))
+        for requirement in requires(distribution) or []
+        if not re.search(r"extra == .dev.", requirement)
+        and not (name := re.split(r"[^\w.-]", requirement, maxsplit=1)[0]).startswith("digits-edge")
+    }
+    runs_the_suites = {"pytest", "pytest_benchmark"}
+    assert imported - runs_the_suites == declared - runs_the_suites
