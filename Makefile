@@ -25,12 +25,12 @@ demo: $(DEMO)/run/metrics.json ## Train, export, prove, measure and classify: th
 	$(EDGE) bench $(DEMO)/bundles/* --quick --out $(DEMO)/bench
 	$(EDGE) samples $(DEMO)/samples
 	$(EDGE) predict $(DEMO)/samples/test.csv --submission $(DEMO)/submission.csv
-	$(EDGE) predict $(DEMO)/samples/*.png
+	$(EDGE) predict $(DEMO)/samples/pictures
 	@printf '%s\n' '' 'All of it lies here:' \
 	  '  $(DEMO)/run             the trained model, its history, metrics and pictures' \
 	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.html and MODEL_CARD.md' \
 	  '  $(DEMO)/bench           the measurements as JSON, and their plot' \
-	  '  $(DEMO)/samples         a test.csv in Kaggle'"'"'s format, and a few PNG files' \
+	  '  $(DEMO)/samples         a test.csv as Kaggle has it, and a few pictures' \
 	  '  $(DEMO)/submission.csv  the answers to that test.csv' \
 	  'make demo once more keeps the trained run; make clean-demo starts over.'
 

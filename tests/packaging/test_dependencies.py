@@ -24,7 +24,8 @@ ALLOWED_AT_TOP = {
     "trainer/digits_edge/trainer/_callbacks.py": {
         "keras"
     },  # subclasses Keras' callbacks; only `fit` imports it
-    "cli/digits_edge/cli/*.py": {"typer"},  # declares the commands
+    # Declares commands, and draws their results; what starts with the command line has a test below.
+    "cli/digits_edge/cli/*.py": {"typer", "rich"},
 }
 # Distributions whose import name is not their own name.
 IMPORT_NAMES = {"pillow": "PIL", "scikit-learn": "sklearn", "pytest-benchmark": "pytest_benchmark"}
@@ -78,14 +79,15 @@ def import_statements(node: ast.AST, *, at_top: bool) -> Iterator[tuple[ast.Impo
 
 
 def modules_named(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """Dotted names; ``from digits_edge import trainer`` names ``digits_edge.trainer``."""
+    """Dotted names; ``from digits_edge.trainer import fit`` names the package and, perhaps, its module."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     assert node.level == 0, "imports are absolute"
     assert node.module is not None
-    if node.module == "digits_edge":
-        return [f"{node.module}.{alias.name}" for alias in node.names]
-    return [node.module]
+    if node.module.partition(".")[0] != "digits_edge":
+        return [node.module]
+    within = [f"{node.module}.{alias.name}" for alias in node.names]
+    return within if node.module == "digits_edge" else [node.module, *within]
 
 
 def test_a_portion_imports_only_itself_and_those_below_it(
@@ -132,13 +134,37 @@ def test_tensorflow_stays_in_trainer_and_export(portion: Path, root: Path) -> No
         assert not users
 
 
-def test_what_the_command_line_imports_at_its_top_is_light(portions: dict[str, Path], root: Path) -> None:
-    wrong = [
-        str(item)
-        for item in imports_of(portions["cli"], root)
-        if item.runs_on_import and item.library not in {*sys.stdlib_module_names, "typer", "digits_edge"}
+def test_starting_the_command_line_imports_typer_and_the_standard_library_only(
+    portions: dict[str, Path], root: Path
+) -> None:
+    by_file: dict[Path, list[Import]] = {}
+    for package in portions.values():
+        for item in imports_of(package, root):
+            by_file.setdefault(item.file, []).append(item)
+    waiting, seen = [portions["cli"] / "__init__.py"], set[Path]()
+    third_party = []
+    while waiting:
+        file = waiting.pop().relative_to(root)
+        if file in seen:
+            continue
+        seen.add(file)
+        for item in by_file.get(file, []):
+            if item.library == "digits_edge" and item.runs_on_import:
+                waiting += files_run_by_importing(item.module, portions)
+            elif item.runs_on_import and item.library not in {*sys.stdlib_module_names, "typer"}:
+                third_party.append(str(item))
+    assert Path("cli/digits_edge/cli/app.py") in seen
+    assert not third_party
+
+
+def files_run_by_importing(module: str, portions: dict[str, Path]) -> list[Path]:
+    """The module's file and those of the packages around it."""
+    _, portion, *parts = module.split(".")
+    directories = [portions[portion].joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+    candidates = [directory / "__init__.py" for directory in directories] + [
+        directories[-1].with_suffix(".py")
     ]
-    assert not wrong
+    return [file for file in candidates if file.is_file()]
 
 
 @pytest.mark.parametrize(

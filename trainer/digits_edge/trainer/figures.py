@@ -1,7 +1,7 @@
 """The notebook's pictures: samples, curves, confusion matrix, misclassified digits, predictions.
 
-Every function returns a figure that belongs to nobody: no pyplot, no window, no global state; ``save`` makes a
-PNG of it. Two colours carry meaning throughout (Okabe and Ito's blue and vermillion, which all readers tell
+Every function returns a figure that belongs to nobody: no pyplot, no window, no global state; ``save`` makes
+a PNG of it. Two colours carry meaning throughout (Okabe and Ito's blue and vermillion, which all readers tell
 apart): blue is what was trained on or is right, vermillion what was held out or is wrong.
 """
 

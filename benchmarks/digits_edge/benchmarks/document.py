@@ -1,0 +1,352 @@
+"""docs/results.md and README's table, written from the JSON of runs, bundles and measurements; nothing is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from digits_edge.benchmarks.errors import SaveError
+from digits_edge.benchmarks.estimates import Estimate
+from digits_edge.benchmarks.results import Ratio, Results, SubjectResult
+from digits_edge.benchmarks.scenarios import BATCHES, LARGEST
+from digits_edge.benchmarks.subjects import Kind
+from digits_edge.runtime import InputError, Manifest, Precision
+from digits_edge.runtime.manifest import MANIFEST_FILE
+from digits_edge.trainer.recipes import recipe
+from digits_edge.trainer.runs import Run, RunConfig, write_atomically
+
+Row = Sequence[str]
+
+_MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished run.
+
+    Attributes:
+        name: Its directory's name.
+        config: What was asked for.
+        metrics: Content of its metrics.json.
+    """
+
+    name: str
+    config: RunConfig
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PublishedBundle:
+    """A bundle, by its manifest.
+
+    Attributes:
+        name: Its directory's name.
+        manifest: The manifest; it holds the proof's figures.
+    """
+
+    name: str
+    manifest: Manifest
+
+
+def read_models(directory: Path) -> tuple[list[TrainedModel], list[PublishedBundle]]:
+    """The finished runs and the bundles that lie directly in a directory.
+
+    Raises:
+        InputError: There are none.
+        DigitsEdgeError: One of them is damaged.
+    """
+    runs = [Run(path.parent) for path in sorted(directory.glob("*/run.json"))]
+    trained = [TrainedModel(run.path.name, run.config(), run.metrics()) for run in runs]
+    manifests = sorted(directory.glob(f"*/{MANIFEST_FILE}"))
+    published = [PublishedBundle(path.parent.name, Manifest.from_json(path.read_text("utf-8"))) for path in manifests]
+    if not trained or not published:
+        raise InputError(f"{directory}: {len(trained)} runs and {len(published)} bundles; expected one of each at least")
+    return trained, published
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """A timed training step, from the suite benchmarks/suites/test_training.py.
+
+    Attributes:
+        architecture: Which network.
+        arithmetic: Which precision.
+        batch: Images a step.
+        median: Milliseconds.
+        low: First quartile.
+        high: Third quartile.
+        machine: Where.
+    """
+
+    architecture: str
+    arithmetic: str
+    batch: int
+    median: float
+    low: float
+    high: float
+    machine: str
+
+
+def read_training_steps(path: Path) -> list[TrainingStep]:
+    """Reads what pytest-benchmark saved of the training suite.
+
+    Raises:
+        SaveError: The file is missing or of another form.
+    """
+    try:
+        return [_training_step(benchmark) for benchmark in json.loads(path.read_text("utf-8"))["benchmarks"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SaveError(f"{path}: {error!r}; expected what `make results` saves of the training suite") from error
+
+
+def _training_step(benchmark: dict[str, Any]) -> TrainingStep:
+    stats, about = benchmark["stats"], benchmark["extra_info"]
+    return TrainingStep(
+        architecture=about["architecture"],
+        arithmetic=about["precision"],
+        batch=about["batch"],
+        median=1e3 * stats["median"],
+        low=1e3 * stats["q1"],
+        high=1e3 * stats["q3"],
+        machine=about["machine"],
+    )
+
+
+def document(
+    trained: Sequence[TrainedModel],
+    published: Sequence[PublishedBundle],
+    measured: Sequence[Results],
+    steps: Sequence[TrainingStep],
+) -> str:
+    """The text of docs/results.md.
+
+    Args:
+        trained: Finished runs.
+        published: Bundles exported from them.
+        measured: Saved benchmarks.
+        steps: Timed training steps.
+    """
+    parts = [
+        "# Results",
+        "Written by `make results` from the JSON of runs, bundles and measurements. Nothing here is typed by hand.",
+        "## Trained",
+        "Checkpoints were chosen on validation images; test images were read once, at the end.",
+        _table(_trained_rows(trained)),
+        "Made by:",
+        "```sh\n" + "\n".join(_command(model) for model in trained) + "\n```",
+        "## Still the same model?",
+        "Each bundle in the runtime, each held-out image against Keras. Published only if float32 differs by 1e-5 at "
+        "most with every label the same, int8 loses 0.10 points at most and gives 99.8 % of the labels the same.",
+        _table(_parity_rows(published)),
+        "Made by `digits-edge export models/RUN --format all --precision all --out models`.",
+    ]
+    for results in measured:
+        parts += _measurement(results)
+    if steps:
+        parts += ["## A training step", f"Measured on {steps[0].machine} by `pytest benchmarks/suites/test_training.py`."]
+        parts += [_table(_step_rows(steps))]
+    return "\n\n".join(parts) + "\n"
+
+
+def headline(published: Sequence[PublishedBundle], measured: Sequence[Results]) -> str:
+    """The table that README quotes: a row a measured bundle."""
+    rows = [("bundle", "file", "accuracy", "lost to Keras", "images/s", "one image", "÷ naive float ONNX")]
+    manifests = {bundle.name: bundle.manifest for bundle in published}
+    for results in measured:
+        for subject in results.subjects:
+            if subject.name not in manifests:
+                continue
+            parity = manifests[subject.name].parity
+            best = max(subject.rates, key=lambda rate: rate.images_per_second.median).images_per_second
+            rows.append(
+                (
+                    f"`{subject.name}`",
+                    f"{subject.bytes / 1024:,.0f} KiB",
+                    f"{parity['accuracy_exported']:.2%}",
+                    f"{parity['drop_points']:+.2f} points",
+                    f"{best.median:,.0f}",
+                    f"{subject.latency.p50_us.median:,.0f} µs",
+                    _over_naive_float(results, subject),
+                )
+            )
+    machine = measured[0].machine
+    return (
+        f"{_table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} processors; "
+        "best batch, median of one-image calls, ratio at batch 1,024.\n"
+    )
+
+
+def _over_naive_float(results: Results, subject: SubjectResult) -> str:
+    naive = {
+        other.name
+        for other in results.subjects
+        if other.kind is Kind.ONNXRUNTIME and other.precision is Precision.FLOAT32
+    }
+    ratios = [
+        ratio.ratio
+        for ratio in results.ratios()
+        if ratio.subject == subject.name and ratio.baseline in naive and ratio.batch == LARGEST
+    ]
+    return f"{ratios[0].median:.2f}×" if ratios else "–"
+
+
+def write_document(text: str, path: Path) -> None:
+    """Writes docs/results.md atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.encode())
+
+
+def write_headline(table: str, readme: Path) -> None:
+    """Puts the table between README's markers.
+
+    Raises:
+        InputError: The markers are not there.
+    """
+    text = readme.read_text("utf-8")
+    if not _MARKED.search(text):
+        raise InputError(f"{readme}: no `<!-- results -->` and `<!-- /results -->` to put the table between")
+    write_atomically(readme, _MARKED.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", text).encode())
+
+
+def _measurement(results: Results) -> list[str]:
+    bundles = [subject for subject in results.subjects if not subject.is_baseline]
+    about = (
+        f"On {results.machine}. {results.effort.capitalize()} effort, {results.created}; all subjects interleaved, "
+        "medians of rounds with the 10 % to 90 % quantiles in brackets."
+    )
+    names = " ".join(f"models/{bundle.name}" for bundle in bundles)
+    return [
+        f"## Faster here? {' and '.join(bundle.name for bundle in bundles)}",
+        about,
+        "Images a second, divided by the baseline's in the same round:",
+        _table(_ratio_rows(results)),
+        "Images a second by batch size, and one image at a time:",
+        _table(_speed_rows(results.subjects)),
+        "From a fresh process to the first answer, and the most memory held:",
+        _table(_start_rows(results.subjects)),
+        f"Made by `digits-edge bench {names} --run models/RUN --save FILE`.",
+        *(f"- {note}" for note in results.notes),
+    ]
+
+
+def _trained_rows(trained: Sequence[TrainedModel]) -> Iterator[Row]:
+    yield "run", "validation", "test", "parameters", "epochs", "arithmetic", "time", "machine"
+    for model in trained:
+        metrics = model.metrics
+        yield (
+            f"`{model.name}`",
+            _accuracy(metrics["valid"]),
+            _accuracy(metrics["test"]) if "test" in metrics else "–",
+            f"{metrics['parameters']['total']:,}",
+            f"{metrics['best_epoch']} of {metrics['epochs']}",
+            model.config.precision.value,
+            str(timedelta(seconds=round(metrics["seconds"]))),
+            model.config.machine,
+        )
+
+
+def _accuracy(part: dict[str, Any]) -> str:
+    return f"{part['accuracy']:.2%} ({part['errors']} errors of {part['images']:,})"
+
+
+def _command(model: TrainedModel) -> str:
+    config, plan = model.config, recipe(model.config.recipe)
+    words = ["digits-edge train", f"--arch {config.architecture.value}", f"--recipe {config.recipe.value}"]
+    if config.epochs != plan.epochs:
+        words.append(f"--epochs {config.epochs}")
+    if config.batch_size != plan.batch_size:
+        words.append(f"--batch-size {config.batch_size}")
+    if config.limit is not None:
+        words.append(f"--limit {config.limit}")
+    if config.stratify:
+        words.append("--stratify")
+    words += [f"--seed {config.seed}", f"--precision {config.precision.value}", f"--out models/{model.name}"]
+    return " ".join(words)
+
+
+def _parity_rows(published: Sequence[PublishedBundle]) -> Iterator[Row]:
+    yield "bundle", "bytes", "Keras", "bundle's", "lost, points", "same label", "McNemar p", "max |Δp|", "images"
+    for bundle in published:
+        parity = bundle.manifest.parity
+        yield (
+            f"`{bundle.name}`",
+            f"{bundle.manifest.model.size:,}",
+            f"{parity['accuracy_original']:.2%}",
+            f"{parity['accuracy_exported']:.2%}",
+            f"{parity['drop_points']:+.2f}",
+            f"{parity['agreement']:.2%}",
+            f"{parity['mcnemar_p']:.2f}",
+            f"{parity['max_difference']:.1e}",
+            f"{parity['images']:,} {parity['held_out']}",
+        )
+
+
+def _ratio_rows(results: Results) -> Iterator[Row]:
+    ratios: dict[tuple[str, str], list[Ratio]] = {}
+    for ratio in results.ratios():
+        ratios.setdefault((ratio.subject, ratio.baseline), []).append(ratio)
+    yield "bundle", "divided by", *(f"batch {batch:,}" for batch in BATCHES)
+    for (subject, baseline), found in ratios.items():
+        by_batch = {ratio.batch: ratio.ratio for ratio in found}
+        yield f"`{subject}`", baseline, *(_spread(by_batch.get(batch), ".2f") for batch in BATCHES)
+
+
+def _speed_rows(subjects: Sequence[SubjectResult]) -> Iterator[Row]:
+    yield "", *(f"batch {batch:,}" for batch in BATCHES), "p50, µs", "p90", "p99", "accuracy"
+    for subject in subjects:
+        rates = [subject.rate(batch) for batch in BATCHES]
+        yield (
+            subject.name,
+            *(_spread(rate and rate.images_per_second, ",.0f") for rate in rates),
+            f"{subject.latency.p50_us.median:,.0f}",
+            f"{subject.latency.p90_us.median:,.0f}",
+            f"{subject.latency.p99_us.median:,.0f}",
+            f"{subject.accuracy:.2%}",
+        )
+
+
+def _start_rows(subjects: Sequence[SubjectResult]) -> Iterator[Row]:
+    yield "", "import numpy and engine, ms", "import of its own, ms", "load, ms", "first answer, ms", "peak, MiB", "file, bytes"
+    for subject in subjects:
+        start = subject.start
+        times = (start.libraries_ms, start.own_ms, start.load_ms, start.first_ms)
+        yield (
+            subject.name,
+            *(_spread(time, ".1f") for time in times),
+            _spread(start.peak_mib, ".0f"),
+            f"{subject.bytes:,}",
+        )
+
+
+def _step_rows(steps: Sequence[TrainingStep]) -> Iterator[Row]:
+    yield "network", "arithmetic", "images a step", "ms", "÷ float32"
+    for step in steps:
+        plain = next(
+            (other.median for other in steps if (other.architecture, other.arithmetic) == (step.architecture, "float32")),
+            step.median,
+        )
+        yield (
+            step.architecture,
+            step.arithmetic,
+            str(step.batch),
+            f"{step.median:.0f} [{step.low:.0f}–{step.high:.0f}]",
+            f"{step.median / plain:.2f}",
+        )
+
+
+def _spread(estimate: Estimate | None, form: str) -> str:
+    if estimate is None:
+        return "–"
+    return f"{estimate.median:{form}} [{estimate.low:{form}}–{estimate.high:{form}}]"
+
+
+def _table(rows: Iterable[Row]) -> str:
+    """A Markdown table; the first row is the head, all columns but the first are figures."""
+    head, *body = rows
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))

@@ -1,0 +1,35 @@
+"""``digits-edge results``: docs/results.md and README's table, from what runs, exports and benchmarks saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def results(
+    bench: Annotated[list[Path], typer.Argument(help="Files saved by `digits-edge bench --save`.")],
+    models: Annotated[Path, typer.Option(help="Directory with runs and bundles.")] = Path("models"),
+    training: Annotated[
+        Path | None, typer.Option(help="What pytest-benchmark saved of benchmarks/suites/test_training.py.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("docs/results.md"),
+    readme: Annotated[
+        Path | None, typer.Option(help="README with `<!-- results -->` markers, to put the short table in.")
+    ] = None,
+) -> None:
+    """Write down all figures, each with the command that made it.
+
+    Example: digits-edge results models/bench-cnn.json models/bench-edge.json --readme README.md
+    """
+    from digits_edge.benchmarks import document
+    from digits_edge.benchmarks.results import Results
+
+    trained, published = document.read_models(models)
+    measured = [Results.load(path) for path in bench]
+    steps = document.read_training_steps(training) if training is not None else []
+    document.write_document(document.document(trained, published, measured, steps), out)
+    if readme is not None:
+        document.write_headline(document.headline(published, measured), readme)
+    typer.echo(f"written: {out}{f', {readme}' if readme else ''}")

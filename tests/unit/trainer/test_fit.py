@@ -1,0 +1,201 @@
+"""Training: what it may look at, and that a killed one goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits_edge.runtime.errors import InputError
+from digits_edge.trainer.backend import start_keras
+from digits_edge.trainer.datasets import Dataset, Split
+from digits_edge.trainer.errors import DivergedError, RunError
+from digits_edge.trainer.fit import Fitted, fit, split_rows
+from digits_edge.trainer.recipes import RecipeName
+from digits_edge.trainer.runs import Run, RunConfig
+from digits_edge.trainer.training import new_run
+
+Watch = Callable[..., Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keras_is_up() -> None:
+    start_keras()
+
+
+@pytest.fixture
+def noise(few: Dataset) -> Dataset:
+    """Digits under labels that mean nothing: the validation loss soon stops falling."""
+    labels = np.random.default_rng(0).integers(0, 10, 200).astype(np.uint8)
+    return Dataset("noise", Split(few.train.images[:200], labels))
+
+
+def begun(path: Path, config: RunConfig, data: Dataset) -> Run:
+    return new_run(path, config, data)
+
+
+def fitted(run: Run, data: Dataset, watcher: Any, *, resume: bool = False) -> Fitted:
+    return fit(run, run.config(), data.train, watcher, resume=resume)
+
+
+def interrupted(run: Run, data: Dataset, watcher: Any) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fitted(run, data, watcher)
+
+
+def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+def assert_same_training(one: Fitted, other: Fitted) -> None:
+    assert one.best_epoch == other.best_epoch
+    assert len(one.history) == len(other.history)
+    for row, same in zip(without_times(one.history), without_times(other.history), strict=True):
+        assert row == pytest.approx(same, rel=1e-3, abs=1e-4)
+    for weight, same_weight in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, same_weight, atol=1e-3)
+
+
+def test_validation_rows_are_never_trained_on(
+    few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
+) -> None:
+    config = replace(config, epochs=1)
+    train_rows, valid_rows = split_rows(config, few.train)
+    assert len(train_rows) == 360
+    assert len(valid_rows) == 40
+    assert sorted([*train_rows, *valid_rows]) == list(range(400))
+
+    def spoiled(rows: np.ndarray) -> Dataset:
+        images, labels = few.train.images.copy(), few.train.labels.copy()
+        images[rows], labels[rows] = 255 - images[rows], (labels[rows] + 1) % 10
+        return Dataset("spoiled", Split(images, labels))
+
+    def weights(name: str, data: Dataset) -> list[np.ndarray]:
+        found = fitted(begun(tmp_path / name, config, data), data, silent())
+        np.testing.assert_array_equal(found.valid_rows, valid_rows)
+        np.testing.assert_array_equal(found.train_rows, train_rows)
+        return list(found.model.get_weights())
+
+    plain = weights("plain", few)
+    for one, other in zip(plain, weights("validation spoiled", spoiled(valid_rows)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    one_row = weights("one training row spoiled", spoiled(train_rows[:1]))
+    assert max(np.abs(one - other).max() for one, other in zip(plain, one_row, strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_training_ends_as_an_unbroken_one(
+    few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path, stop: int
+) -> None:
+    whole = fitted(begun(tmp_path / "whole", config, few), few, silent())
+    assert [row["epoch"] for row in whole.history] == [1, 2, 3]
+
+    run = begun(tmp_path / "broken", config, few)
+    interrupted(run, few, silent(stop_in_epoch=stop))
+    watcher = silent()
+    resumed = fitted(run, few, watcher, resume=True)
+    assert watcher.epochs == list(range(stop, 4))
+    assert run.history() == resumed.history
+    assert_same_training(resumed, whole)
+
+
+def test_plateau_and_early_stop_remember(
+    noise: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
+) -> None:
+    config = replace(config, recipe=RecipeName.NOTEBOOK, epochs=30)
+    whole = fitted(begun(tmp_path / "whole", config, noise), noise, silent())
+    rates = [row["learning_rate"] for row in whole.history]
+    cut = rates.index(pytest.approx(1e-4))  # the first epoch at the lower rate
+    assert len(whole.history) == whole.best_epoch + 5 < 30  # stopped by its patience
+
+    run = begun(tmp_path / "broken", config, noise)
+    interrupted(run, noise, silent(stop_in_epoch=cut + 1))
+    state = json.loads(run.state_file.read_text())
+    plateau, early_stop = state["callbacks"]
+    losses = [row["val_loss"] for row in state["history"]]
+    assert plateau["best"] == early_stop["best"] == pytest.approx(min(losses))
+    assert (plateau["cooldown_counter"], early_stop["wait"]) == (1, 3)
+    assert_same_training(fitted(run, noise, silent(), resume=True), whole)
+
+
+def test_a_training_that_stopped_by_itself_is_not_trained_on(
+    noise: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
+) -> None:
+    run = begun(tmp_path / "run", replace(config, recipe=RecipeName.NOTEBOOK, epochs=30), noise)
+    first = fitted(run, noise, silent())
+    watcher = silent()
+    again = fitted(run, noise, watcher, resume=True)
+    assert watcher.epochs == []
+    assert_same_training(again, first)
+
+
+def test_the_best_epoch_is_kept(noise: Dataset, config: RunConfig, silent: Watch, tmp_path: Path) -> None:
+    config = replace(config, recipe=RecipeName.NOTEBOOK, epochs=30)
+    found = fitted(begun(tmp_path / "run", config, noise), noise, silent())
+    losses = [row["val_loss"] for row in found.history]
+    assert found.best_epoch == int(np.argmin(losses)) + 1 < len(losses)
+    found.model.compile(loss="sparse_categorical_crossentropy")
+    valid = noise.train.take(found.valid_rows)
+    loss = found.model.evaluate(valid.images[..., None] / 255, valid.labels, verbose=0)
+    assert loss == pytest.approx(min(losses), rel=1e-3)
+    assert {layer.compute_dtype for layer in found.model.layers} == {"float32"}
+
+
+def test_a_checkpoint_that_was_being_written_does_no_harm(
+    few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
+) -> None:
+    run = begun(tmp_path / "run", config, few)
+    interrupted(run, few, silent(stop_in_epoch=2))
+    (run.path / "checkpoint-0002.keras").write_bytes(b"half a file")
+    (run.path / ".state.json.123.tmp").write_bytes(b"{")
+    assert len(fitted(run, few, silent(), resume=True).history) == 3
+    assert len(list(run.path.glob("checkpoint-*.keras"))) == 1
+
+
+def test_other_data_is_refused(few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path) -> None:
+    run = begun(tmp_path / "run", config, few)
+    interrupted(run, few, silent(stop_in_epoch=2))
+    other = Split(few.train.images, np.roll(few.train.labels, 1))
+    before = run.state_file.read_bytes()
+    with pytest.raises(RunError, match="same --data"):
+        fit(run, run.config(), other, silent(), resume=True)
+    assert run.state_file.read_bytes() == before
+
+
+def test_damaged_state_is_refused(few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path) -> None:
+    run = begun(tmp_path / "run", config, few)
+    interrupted(run, few, silent(stop_in_epoch=2))
+    state = run.state_file.read_text()
+    for damaged in ("", "[]", '{"epoch": 1}', state.replace("checkpoint-0001", "checkpoint-0009")):
+        run.state_file.write_text(damaged)
+        with pytest.raises(RunError):
+            fitted(run, few, silent(), resume=True)
+
+
+@pytest.mark.parametrize(
+    "logs", [{"loss": float("nan"), "val_loss": 1.0}, {"loss": 1.0, "val_loss": float("inf")}]
+)
+def test_a_diverged_training_ends_and_keeps_its_last_good_epoch(
+    few: Dataset, config: RunConfig, tmp_path: Path, logs: dict[str, float]
+) -> None:
+    from digits_edge.trainer._callbacks import Journal
+
+    run = begun(tmp_path / "run", config, few)
+    with pytest.raises(DivergedError, match="epoch 1"):
+        Journal(run, resumable=[], state=None).on_epoch_end(0, logs)
+    assert not run.state_file.exists()
+
+
+@pytest.mark.parametrize(("count", "stratify"), [(1, False), (20, True)])
+def test_data_that_cannot_be_split_makes_no_run(
+    few: Dataset, config: RunConfig, tmp_path: Path, count: int, stratify: bool
+) -> None:
+    small = Dataset("small", few.train.take(np.arange(count)))
+    with pytest.raises(InputError, match="labelled images do not split"):
+        begun(tmp_path / "run", replace(config, stratify=stratify), small)
+    assert not (tmp_path / "run").exists()
