@@ -2,9 +2,10 @@
 
     python _coldstart.py SUBJECT IMAGES OWN LIBRARY…
 
-SUBJECT is JSON, IMAGES an .npy file, OWN the subject's own package or "", LIBRARY what it stands on. Prints a line of
-JSON with the first answer, and a second one after a large batch. Nothing is imported before the clock runs but what
-every Python imports: a module that is there already costs nothing, and the measurement would be too good.
+SUBJECT is JSON, IMAGES an .npy file, OWN the subject's own package or "", LIBRARY what it stands on. Prints a
+line of JSON with the first answer, and a second one after a large batch. Nothing is imported before the clock
+runs but what every Python imports: a module that is there already costs nothing, and the measurement would be
+too good.
 """
 
 import os
@@ -39,20 +40,27 @@ def _main(described: str, images_file: str, own: str, *libraries: str) -> None:
 
     from digits_edge.benchmarks.memory import peak_bytes
     from digits_edge.benchmarks.subjects import Subject, open_subject
+    from digits_edge.runtime.errors import DigitsEdgeError
+
+    def say(**values: object) -> None:
+        print(json.dumps(values), file=channel)
 
     subject = Subject.from_json(described)
     images = np.load(images_file)
-    clock = time.perf_counter_ns()
-    opened = open_subject(subject)
-    load_ms = _milliseconds(clock)
-    one, many = opened.prepare(images[:1]), opened.prepare(images)
-    clock = time.perf_counter_ns()
-    first = opened.answer(one)
-    first_ms = _milliseconds(clock)
-    times = {"libraries_ms": libraries_ms, "own_ms": own_ms, "load_ms": load_ms, "first_ms": first_ms}
-    print(json.dumps({**times, "labels": opened.labels(first).tolist()}), file=channel)  # noqa: T201
-    answer = opened.answer(many)
-    print(json.dumps({"peak_bytes": peak_bytes(), "labels": opened.labels(answer).tolist()}), file=channel)  # noqa: T201
+    try:
+        clock = time.perf_counter_ns()
+        opened = open_subject(subject)
+        load_ms = _milliseconds(clock)
+        one, many = opened.prepare(images[:1]), opened.prepare(images)
+        clock = time.perf_counter_ns()
+        first = opened.answer(one)
+        first_ms = _milliseconds(clock)
+        times = {"libraries_ms": libraries_ms, "own_ms": own_ms, "load_ms": load_ms, "first_ms": first_ms}
+        say(**times, labels=opened.labels(first).tolist())
+        answer = opened.answer(many)
+        say(peak_bytes=peak_bytes(), labels=opened.labels(answer).tolist())
+    except DigitsEdgeError as error:
+        say(error=str(error))
 
 
 if __name__ == "__main__":

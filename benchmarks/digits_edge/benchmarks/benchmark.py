@@ -1,4 +1,4 @@
-"""The whole job of ``digits-edge bench``: bundles and baselines, measured against each other, as one result."""
+"""The whole job of ``digits-edge bench``: bundles and baselines measured against each other, one result."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from digits_edge.benchmarks.baselines import make_baselines, usable_run
 from digits_edge.benchmarks.estimates import Estimate
-from digits_edge.benchmarks.machine import load_average, this_machine
+from digits_edge.benchmarks.machine import library_version, load_average, this_machine
 from digits_edge.benchmarks.measure import Measured, Watcher, measure
 from digits_edge.benchmarks.notes import notes
 from digits_edge.benchmarks.results import Data, Latency, Rate, Results, Start, SubjectResult
 from digits_edge.benchmarks.scenarios import BATCHES, FULL, Case, Effort
 from digits_edge.benchmarks.subjects import Kind, Subject
-from digits_edge.runtime import FileEntry, Manifest, default_bundle, read_bundle
+from digits_edge.runtime import FileEntry, Format, Manifest, default_bundle, read_bundle
 from digits_edge.runtime.errors import InputError
 from digits_edge.runtime.plan import available_processors
 from digits_edge.trainer.datasets import Split, load_dataset
+from digits_edge.trainer.errors import SetupError
 from digits_edge.trainer.runs import Run
 
 _MIB = 1 << 20
@@ -55,7 +56,7 @@ class _Entry:
     file: FileEntry
 
 
-def benchmark(request: Request, watcher: Watcher) -> Results:
+def run_benchmark(request: Request, watcher: Watcher) -> Results:
     """Measures bundles, and baselines if there is a run to make them from.
 
     Args:
@@ -80,10 +81,14 @@ def benchmark(request: Request, watcher: Watcher) -> Results:
         entries = [_bundle_entry(name, path, manifest) for name, (path, manifest) in manifests.items()]
         if run is not None:
             watcher("converting baselines", 0, 1)
-            entries += [_baseline_entry(made) for made in make_baselines(run, directory, directory / "convert.log")]
-        measured = measure([entry.subject for entry in entries], test.images, request.effort, directory, watcher)
+            entries += [
+                _baseline_entry(made) for made in make_baselines(run, directory, directory / "convert.log")
+            ]
+        measured = measure(
+            [entry.subject for entry in entries], test.images, request.effort, directory, watcher
+        )
     results = Results(
-        toolkit=version("digits-edge"),
+        toolkit=library_version("digits-edge"),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         effort=request.effort.name,
         machine=this_machine(),
@@ -96,15 +101,17 @@ def benchmark(request: Request, watcher: Watcher) -> Results:
 
 
 def _manifests(paths: Sequence[Path]) -> dict[str, tuple[Path, Manifest]]:
-    """The bundles by name: the directory's, or as much of its path as tells it from the others."""
+    """The bundles by name: what the manifest says, or the path where two would share that."""
     places = [path.resolve() for path in paths]
     twice = [str(path) for path, count in Counter(places).items() if count > 1]
     if twice:
         raise InputError(f"bundle {twice[0]} is given twice; expected each once")
-    same_name = Counter(path.name for path in places)
-    return {
-        path.name if same_name[path.name] == 1 else str(path): (path, read_bundle(path).manifest) for path in places
-    }
+    manifests = {path: read_bundle(path).manifest for path in places}
+    if any(it.format is Format.TFLITE for it in manifests.values()) and find_spec("ai_edge_litert") is None:
+        raise SetupError('TFLite bundles need LiteRT; install it with: pip install "digits-edge[bench]"')
+    names = {path: f"{it.name}-{it.format.value}-{it.precision.value}" for path, it in manifests.items()}
+    shared = Counter(names.values())
+    return {name if shared[name] == 1 else str(path): (path, manifests[path]) for path, name in names.items()}
 
 
 def _bundle_entry(name: str, path: Path, manifest: Manifest) -> _Entry:
@@ -113,14 +120,18 @@ def _bundle_entry(name: str, path: Path, manifest: Manifest) -> _Entry:
 
 def _baseline_entry(subject: Subject) -> _Entry:
     content = Path(subject.path).read_bytes()
-    return _Entry(subject, FileEntry(Path(subject.path).name, len(content), hashlib.sha256(content).hexdigest()))
+    return _Entry(
+        subject, FileEntry(Path(subject.path).name, len(content), hashlib.sha256(content).hexdigest())
+    )
 
 
 def _test_images(source: Path | None, *, most: int | None) -> tuple[str, Split]:
-    """Labelled images that no model was trained on, evenly drawn: MNIST's first half is easier than its second."""
+    """Labelled held-out images, drawn evenly: MNIST's first half is easier than its second."""
     dataset = load_dataset(source)
     if dataset.test is None:
-        raise InputError(f"{dataset.name} has no labelled test images; expected some to check answers with, see --data")
+        raise InputError(
+            f"{dataset.name} has no labelled test images; expected some to check answers with, see --data"
+        )
     if most is None or most >= len(dataset.test):
         return dataset.name, dataset.test
     return dataset.name, dataset.test.take(np.linspace(0, len(dataset.test) - 1, most).astype(np.int64))
@@ -137,7 +148,7 @@ def _summary(entry: _Entry, measured: Measured, test: Split) -> SubjectResult:
         precision=subject.precision,
         engine=measured.engine,
         sha256=entry.file.sha256,
-        model_bytes=entry.file.size,
+        bytes=entry.file.size,
         accuracy=float((measured.labels == test.labels).mean()),
         default_workers=available_processors() if is_bundle else None,
         start=_start(measured, is_bundle=is_bundle),

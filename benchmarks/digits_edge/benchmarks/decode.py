@@ -17,8 +17,8 @@ def decode(kind: type[_T], value: object) -> _T:
     """Builds a dataclass from what ``json.loads`` gave; its ``__post_init__`` checks ranges.
 
     Args:
-        kind: A dataclass of numbers, strings, enums, tuples of one type, mappings of strings to one type, dataclasses,
-            and None besides one of these.
+        kind: A dataclass of numbers, strings, enums, tuples of one type, mappings of strings to one type,
+            dataclasses, and None besides one of these.
         value: The object.
 
     Raises:

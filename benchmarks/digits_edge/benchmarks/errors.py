@@ -1,11 +1,11 @@
 """The benchmarks' errors, under the runtime's root.
 
-    DigitsEdgeError
-    └── BenchmarkError
-        ├── SubjectError       something that was to be measured does not start, or ended while it was measured
-        ├── AnswersError       a subject answered otherwise while it was timed
-        ├── SaveError          a saved result is missing, damaged or of another version (exit code 2)
-        └── RegressionError    slower than the saved result, by more than was allowed
+DigitsEdgeError
+└── BenchmarkError
+├── SubjectError       something that was to be measured does not start, or ended while it was measured
+├── AnswersError       a subject answered otherwise while it was timed
+├── SaveError          a saved result is missing, damaged or of another version (exit code 2)
+└── RegressionError    slower than the saved result, by more than was allowed
 """
 
 from __future__ import annotations

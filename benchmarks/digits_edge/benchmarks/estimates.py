@@ -24,7 +24,9 @@ def quantile(values: Sequence[float], fraction: float) -> float:
         InputError: No values, one that is not finite, or a fraction outside 0 to 1.
     """
     if not values or not all(math.isfinite(value) for value in values) or not 0 <= fraction <= 1:
-        raise InputError(f"quantile {fraction} of {len(values)} values; expected 0 to 1, of one finite value at least")
+        raise InputError(
+            f"quantile {fraction} of {len(values)} values; expected 0 to 1, of one finite value at least"
+        )
     ordered = sorted(values)
     position = fraction * (len(ordered) - 1)
     below = math.floor(position)
@@ -81,5 +83,7 @@ class Estimate:
             InputError: The other has another number of rounds, or a 0 among them.
         """
         if len(self.rounds) != len(other.rounds) or not all(other.rounds):
-            raise InputError(f"{len(self.rounds)} rounds over {other.rounds}; expected as many, none of them 0")
+            raise InputError(
+                f"{len(self.rounds)} rounds over {other.rounds}; expected as many, none of them 0"
+            )
         return Estimate.of([mine / its for mine, its in zip(self.rounds, other.rounds, strict=True)])

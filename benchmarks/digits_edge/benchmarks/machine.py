@@ -85,7 +85,7 @@ def this_machine() -> Machine:
         governor=_GOVERNOR.read_text().strip() if _GOVERNOR.is_file() else None,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        libraries={name: _version(name) for name in _LIBRARIES},
+        libraries={name: library_version(name) for name in _LIBRARIES},
     )
 
 
@@ -98,8 +98,8 @@ def describe_processor(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
     """Name and instruction sets of the first processor in the text of ``/proc/cpuinfo``.
 
     Returns:
-        An empty name and no instruction sets where the text has none. ARM gives no name but numbers of the maker and
-        the core, which serve as one.
+        An empty name and no instruction sets where the text has none. ARM gives no name but numbers of the
+        maker and the core, which serve as one.
     """
     entries: dict[str, str] = {}
     for line in cpuinfo.splitlines():
@@ -123,8 +123,11 @@ def describe_processor(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
 
 
 def cpu_quota(cgroup: Path) -> float | None:
-    """Processors' worth of time that a control group grants, or None where it sets no limit (version 2, then 1)."""
-    limits = [(cgroup / "cpu.max",), (cgroup / "cpu" / "cpu.cfs_quota_us", cgroup / "cpu" / "cpu.cfs_period_us")]
+    """Processors' worth of time that a control group (version 2, then 1) grants; None without a limit."""
+    limits = [
+        (cgroup / "cpu.max",),
+        (cgroup / "cpu" / "cpu.cfs_quota_us", cgroup / "cpu" / "cpu.cfs_period_us"),
+    ]
     for files in limits:
         try:
             words = " ".join(file.read_text() for file in files).split()
@@ -135,7 +138,8 @@ def cpu_quota(cgroup: Path) -> float | None:
     return None
 
 
-def _version(library: str) -> str:
+def library_version(library: str) -> str:
+    """Version of a distribution, or ``not installed``."""
     try:
         return version(library)
     except PackageNotFoundError:

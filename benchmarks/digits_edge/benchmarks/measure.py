@@ -82,7 +82,7 @@ def measure(
 def _start_all(
     subjects: Sequence[Subject], images: Path, effort: Effort, logs: Mapping[Subject, Path], watcher: Watcher
 ) -> dict[Subject, list[ColdStart]]:
-    """Fresh processes in turns; the first round only fills the disk cache and compiles what Python compiles."""
+    """Fresh processes in turns; a first round only fills the disk cache and Python's compiled files."""
     starts: dict[Subject, list[ColdStart]] = {subject: [] for subject in subjects}
     for number in range(effort.starts + 1):
         for subject in subjects if number % 2 == 0 else reversed(subjects):

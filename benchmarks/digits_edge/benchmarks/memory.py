@@ -11,8 +11,8 @@ _STATUS = Path("/proc/self/status")
 def peak_bytes() -> int | None:
     """Peak resident set size in bytes; None on a system that tells neither way.
 
-    ``getrusage`` comes second: on Linux a process inherits its parent's peak there, as large as the parent was when
-    it started it.
+    ``getrusage`` comes second: on Linux a process inherits its parent's peak there, as large as the parent
+    was when it started it.
     """
     status = _STATUS.read_text() if _STATUS.is_file() else ""
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)

@@ -22,22 +22,25 @@ def notes(subjects: Sequence[SubjectResult], load_average: float | None) -> tupl
 def _notes(subjects: Sequence[SubjectResult], load_average: float | None) -> Iterator[str]:
     if load_average is not None and load_average > _BUSY:
         yield (
-            f"the machine was busy when this began (load average {load_average:.1f}): absolute figures are too low, "
-            "ratios hold better; measure again when it is idle"
+            f"the machine was busy when this began (load average {load_average:.1f}): absolute figures "
+            "are too low, ratios hold better; measure again when it is idle"
         )
     measured = [(subject, rate) for subject in subjects for rate in subject.rates]
     restless = [(subject, rate) for subject, rate in measured if rate.images_per_second.spread > _RESTLESS]
     if restless:
         subject, worst = max(restless, key=lambda pair: pair[1].images_per_second.spread)
         yield (
-            f"{len(restless)} of {len(measured)} throughputs vary by more than ±{_RESTLESS:.0%} between rounds, most of "
-            f"all {subject.name} in batches of {worst.batch:,} (±{worst.images_per_second.spread:.0%}): "
-            "something else was running"
+            f"{len(restless)} of {len(measured)} throughputs vary by more than ±{_RESTLESS:.0%} between "
+            f"rounds, most of all {subject.name} in batches of {worst.batch:,} "
+            f"(±{worst.images_per_second.spread:.0%}): something else was running"
         )
-    alone = [(subject, rate) for subject, rate in measured if rate.workers == 1 and _processors(rate) < _SHARE]
+    alone = [
+        (subject, rate) for subject, rate in measured if rate.workers == 1 and _processors(rate) < _SHARE
+    ]
     if alone:
         subject, rate = min(alone, key=lambda pair: _processors(pair[1]))
-        yield f"a single worker of {subject.name} got only {_processors(rate):.0%} of a processor: it had to share"
+        share = f"{_processors(rate):.0%}"
+        yield f"a single worker of {subject.name} got only {share} of a processor: it had to share"
 
 
 def _processors(rate: Rate) -> float:

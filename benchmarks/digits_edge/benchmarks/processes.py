@@ -1,4 +1,4 @@
-"""This process's side of the others: one process a subject that is told when to work, and fresh ones that start cold."""
+"""The measuring side: one process a subject that works when told to, and fresh ones started cold."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Worker:
             SubjectError: It does not start, or does not answer.
         """
         self.subject = subject
-        self._child = _Child(subject, ["-m", "digits_edge.benchmarks.worker", subject.to_json(), str(images)], log)
+        self._child = _Child(
+            subject, ["-m", "digits_edge.benchmarks.worker", subject.to_json(), str(images)], log
+        )
         try:
             ready = self._child.read()
         except BaseException:
@@ -62,7 +64,12 @@ class Worker:
             SubjectError: It failed; also where its answers changed.
         """
         self._child.write(
-            {"batch": case.batch, "workers": case.workers, "seconds": effort.seconds, "warm_up": effort.warm_up}
+            {
+                "batch": case.batch,
+                "workers": case.workers,
+                "seconds": effort.seconds,
+                "warm_up": effort.warm_up,
+            }
         )
         return Turn(**self._child.read())
 
@@ -145,7 +152,11 @@ class _Child:
         self._subject, self._log = subject, log
         with log.open("ab") as sink:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink, text=True
+                [sys.executable, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=sink,
+                text=True,
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -179,7 +190,9 @@ class _Child:
 
     def _ended(self) -> SubjectError:
         code = self._process.wait()
-        return SubjectError(f"{self._subject.name}: its process ended (exit code {code}): {_last_words(self._log)}")
+        return SubjectError(
+            f"{self._subject.name}: its process ended (exit code {code}): {_last_words(self._log)}"
+        )
 
 
 def _last_words(log: Path) -> str:

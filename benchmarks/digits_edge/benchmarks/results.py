@@ -7,16 +7,17 @@
     machine         processor, instructions, processors, quota, governor, system, python, libraries
     load_average    the minute before, or null
     data            name, images (answered for the accuracy), sha256 (of images and labels)
-    subjects[]      name, kind, format, precision, engine, sha256 and model_bytes of the file, accuracy,
+    subjects[]      name, kind, format, precision, engine, sha256 and bytes of the file, accuracy,
                     default_workers (null for baselines)
-      start           libraries_ms, own_ms (null for baselines), load_ms, first_ms, ready_ms, peak_mib (or null)
-      latency         calls (in all), p50_us, p90_us, p99_us of single images
+      start           libraries_ms, own_ms (null for baselines), load_ms, first_ms, ready_ms, peak_mib (or
+      null) latency         calls (in all), p50_us, p90_us, p99_us of single images
       rates[]         batch, workers (null: the subject's default), images_per_second, cpu_seconds_per_image
     notes[]         what to keep in mind, as sentences
-    ratios[]        subject, baseline, batch, ratio: images a second over images a second; derived, not read back
+    ratios[]        subject, baseline, batch, ratio: images a second over images a second; derived, not read
+    back
 
-A measured figure is an object: ``median``, ``low`` and ``high`` (10 % and 90 % quantiles), and ``rounds``, a value
-a round. ``_ms``, ``_us`` and ``_mib`` are milliseconds, microseconds and 2²⁰ bytes.
+A measured figure is an object: ``median``, ``low`` and ``high`` (10 % and 90 % quantiles), and ``rounds``, a
+value a round. ``_ms``, ``_us`` and ``_mib`` are milliseconds, microseconds and 2²⁰ bytes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Start:
         load_ms: From the file to being ready.
         first_ms: The first call, one image.
         ready_ms: From starting Python to that call's answer.
-        peak_mib: The most memory held, after a call with the largest batch; None where the system does not tell.
+        peak_mib: The most memory held, after a call with the largest batch; None where the system does not
+            tell.
     """
 
     libraries_ms: Estimate
@@ -109,7 +111,7 @@ class SubjectResult:
         precision: Arithmetic.
         engine: Name and version of what computed.
         sha256: Digest of the model file.
-        model_bytes: Size of the model file.
+        bytes: Size of the model file.
         accuracy: Part of the images answered right, by the calls that were timed.
         default_workers: Threads that the runtime chose; None for a baseline.
         start: Cold start.
@@ -123,7 +125,7 @@ class SubjectResult:
     precision: Precision
     engine: str
     sha256: str
-    model_bytes: int
+    bytes: int
     accuracy: float
     default_workers: int | None
     start: Start
@@ -131,8 +133,10 @@ class SubjectResult:
     rates: tuple[Rate, ...]
 
     def __post_init__(self) -> None:
-        if not 0 <= self.accuracy <= 1 or self.model_bytes < 1:
-            raise InputError(f"{self.name}: accuracy {self.accuracy}, {self.model_bytes} bytes; expected 0 to 1, 1 or more")
+        if not 0 <= self.accuracy <= 1 or self.bytes < 1:
+            raise InputError(
+                f"{self.name}: accuracy {self.accuracy}, {self.bytes} bytes; expected 0 to 1, 1 or more"
+            )
         if len({(rate.batch, rate.workers) for rate in self.rates}) != len(self.rates):
             raise InputError(f"{self.name}: two rates for one batch size and number of workers")
 
@@ -197,7 +201,7 @@ class Results:
             raise InputError(f"subjects {names}; expected one at least, each name once")
 
     def ratios(self) -> tuple[Ratio, ...]:
-        """Each bundle over each baseline; where there is no baseline, each further bundle over the first one."""
+        """Each bundle over each baseline; without baselines, each further bundle over the first one."""
         return tuple(self._ratios())
 
     def _ratios(self) -> Iterator[Ratio]:
@@ -217,8 +221,7 @@ class Results:
         return {"schema": SCHEMA, **asdict(self), "ratios": [asdict(ratio) for ratio in self.ratios()]}
 
     def save(self, path: Path) -> None:
-        """Writes the JSON atomically; makes the directory."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Writes the JSON atomically."""
         write_json(path, self.to_json())
 
     @classmethod
@@ -226,17 +229,22 @@ class Results:
         """Reads a saved result.
 
         Raises:
-            SaveError: There is no such file, or it is not a result of this schema version; the message says where.
+            SaveError: There is no such file, or it is not a result of this schema version; the message says
+                where.
         """
         try:
             values = json.loads(path.read_text("utf-8"))
         except OSError as error:
-            raise SaveError(f"{path}: not readable ({error.strerror}); expected a file made by --save") from error
+            raise SaveError(
+                f"{path}: not readable ({error.strerror}); expected a file made by --save"
+            ) from error
         except (ValueError, RecursionError) as error:
             raise SaveError(f"{path}: not JSON ({error}); expected a file made by --save") from error
         schema = values.get("schema") if isinstance(values, dict) else None
         if schema != SCHEMA:
-            raise SaveError(f"{path}: schema {schema!r}; this version reads {SCHEMA}, measure again with --save")
+            raise SaveError(
+                f"{path}: schema {schema!r}; this version reads {SCHEMA}, measure again with --save"
+            )
         stored = {name: value for name, value in values.items() if name not in ("schema", "ratios")}
         try:
             return decode(cls, stored)

@@ -20,8 +20,8 @@ class Effort:
         name: What to call it.
         rounds: Turns of each subject in each case.
         seconds: Shortest duration of a timed turn; one call at least is timed.
-        warm_up: Shortest duration of the untimed calls before it. They also outlast the threads of the subject
-            before, which with ONNX Runtime's default options go on spinning for some time.
+        warm_up: Shortest duration of the untimed calls before it. They also outlast the threads of the
+            subject before, which with ONNX Runtime's default options go on spinning for some time.
         starts: Fresh processes of each subject.
         starts_budget: Seconds after which a subject that starts slowly is started no more, once it was twice.
         images: At most so many test images are answered for the accuracy; None for all.
@@ -62,11 +62,11 @@ class Case:
 
 
 def cases(processors: int) -> tuple[Case, ...]:
-    """All cases for a machine: batch sizes as the subject does them by itself, then the largest one by workers.
+    """All cases for a machine: batch sizes left to the subject, then the largest by workers.
 
     Args:
-        processors: How many there are to use. By itself the runtime has a worker for each, so only fewer are cases of
-            their own: every number up to four, above that doublings.
+        processors: How many there are to use. By itself the runtime has a worker for each, so only fewer are
+            cases of their own: every number up to four, above that doublings.
     """
     counts = [1, 2, 3, 4]
     while counts[-1] * 2 < processors:
@@ -80,8 +80,9 @@ def schedule(
 ) -> Iterator[tuple[Case, Subject]]:
     """The order of turns: round by round, in each every case, in each of these every subject.
 
-    So the subjects of a case are measured within seconds of each other, and what slows the machine for longer slows
-    them alike. Every other round the subjects come in the opposite order: none is always the one after the slowest.
+    So the subjects of a case are measured within seconds of each other, and what slows the machine for longer
+    slows them alike. Every other round the subjects come in the opposite order: none is always the one after
+    the slowest.
     """
     for number in range(rounds):
         for case in cases:

@@ -1,8 +1,8 @@
 """What can be measured: a bundle in the runtime, and what people would use without this project.
 
-A subject is described by a few plain values that travel to the process that opens it. An opened subject takes images
-as the test data has them, brings them into its input's form, answers, and reads labels off the answer; only answering
-is timed, so the baselines get their float images for nothing.
+A subject is described by a few plain values that travel to the process that opens it. An opened subject takes
+images as the test data has them, brings them into its input's form, answers, and reads labels off the answer;
+only answering is timed, so the baselines get their float images for nothing.
 """
 
 from __future__ import annotations
@@ -106,9 +106,15 @@ def open_subject(subject: Subject, *, workers: int | None = None) -> Opened:
     Raises:
         DigitsEdgeError: A bundle was refused, or an engine is missing or does not take the model.
     """
-    if subject.kind is Kind.RUNTIME:
-        return _Runtime(subject.path, workers)
-    return {Kind.KERAS: _Keras, Kind.ONNXRUNTIME: _Onnx, Kind.LITERT: _LiteRt}[subject.kind](subject.path)
+    match subject.kind:
+        case Kind.RUNTIME:
+            return _Runtime(subject.path, workers)
+        case Kind.KERAS:
+            return _Keras(subject.path)
+        case Kind.ONNXRUNTIME:
+            return _Onnx(subject.path)
+        case Kind.LITERT:
+            return _LiteRt(subject.path)
 
 
 class _Runtime:
@@ -130,7 +136,8 @@ class _Probabilities:
     """What the baselines have in common: they answer with ten numbers an image."""
 
     def labels(self, answer: NDArray[Any]) -> Labels:
-        return answer.argmax(axis=1)
+        labels: Labels = answer.argmax(axis=1)
+        return labels
 
 
 class _Keras(_Probabilities):
@@ -151,7 +158,8 @@ class _Onnx(_Probabilities):
     def __init__(self, model: str) -> None:
         import onnxruntime as ort
 
-        # The provider is named because some builds of ONNX Runtime ask for it; it is the only one of the plain build.
+        # The provider is named because some builds of ONNX Runtime ask for it; it is the only one of the
+        # plain build.
         self._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         self.engine = f"onnxruntime {ort.__version__}"
@@ -191,5 +199,5 @@ class _LiteRt(_Probabilities):
 
 
 def _floats(images: Images) -> NDArray[np.float32]:
-    """Pixels as a network takes them that was exported without preparation: float32 ``(N, 28, 28, 1)`` in [0, 1]."""
+    """Pixels as a network takes them that nobody prepared: float32 ``(N, 28, 28, 1)`` in [0, 1]."""
     return (images.astype(np.float32) / np.float32(255))[..., None]

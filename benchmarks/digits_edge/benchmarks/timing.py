@@ -17,8 +17,8 @@ from digits_edge.benchmarks.errors import AnswersError
 from digits_edge.benchmarks.estimates import quantile
 from digits_edge.benchmarks.subjects import Labels, Opened
 
-# An image on the edge between two digits may fall to the other side when a batch of another size adds up in another
-# order. More than this part of the images, and more than one, is a fault.
+# An image on the edge between two digits may fall to the other side when a batch of another size adds up in
+# another order. More than this part of the images, and more than one, is a fault.
 _MAY_DIFFER = 0.001
 _CALLS_CHECKED = 4
 
@@ -97,15 +97,15 @@ def check_answers(labels: Labels, expected: Labels) -> None:
     different = int((labels != expected).sum())
     if different > max(1, _MAY_DIFFER * len(expected)):
         raise AnswersError(
-            f"{different} of {len(expected)} answers changed while it was timed; the figures would be of something "
-            "else: its engine is not safe to run like this"
+            f"{different} of {len(expected)} answers changed while it was timed; the figures would be "
+            "of something else: its engine is not safe to run like this"
         )
 
 
 def _calls(
     opened: Opened, batches: list[NDArray[Any]], seconds: float
 ) -> tuple[list[int], deque[tuple[int, object]]]:
-    """Calls until the time is over; returns each duration in ns, and the last answers with their batch's number."""
+    """Calls until the time is over; each duration in ns, and the last answers with their batch's number."""
     durations: list[int] = []
     kept: deque[tuple[int, object]] = deque(maxlen=_CALLS_CHECKED)
     answer, clock = opened.answer, time.perf_counter_ns

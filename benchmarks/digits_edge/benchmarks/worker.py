@@ -3,7 +3,8 @@
     python -m digits_edge.benchmarks.worker SUBJECT IMAGES
 
 SUBJECT is JSON, IMAGES an .npy file. Speaks lines of JSON: first ``{"engine", "labels"}``, then for each line
-``{"batch", "workers", "seconds", "warm_up"}`` that comes in a ``Turn``. A subject that fails says ``{"error"}`` and ends.
+``{"batch", "workers", "seconds", "warm_up"}`` that comes in a ``Turn``. A subject that fails says
+``{"error"}`` and ends.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from digits_edge.benchmarks.timing import answer_all, timed_turn
 from digits_edge.runtime.errors import DigitsEdgeError
 
 
-def serve(subject: Subject, images: Images, requests: Iterable[str], say: Callable[[dict[str, Any]], None]) -> None:
+def serve(
+    subject: Subject, images: Images, requests: Iterable[str], say: Callable[[dict[str, Any]], None]
+) -> None:
     """Answers requests until there are no more.
 
     Args:
@@ -53,7 +56,7 @@ def _main(described: str, images_file: str) -> int:
     os.dup2(2, 1)
 
     def say(answer: dict[str, Any]) -> None:
-        print(json.dumps(answer), file=channel)  # noqa: T201
+        print(json.dumps(answer), file=channel)
 
     try:
         serve(Subject.from_json(described), np.load(images_file), sys.stdin, say)

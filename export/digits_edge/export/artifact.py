@@ -21,10 +21,19 @@ from digits_edge.trainer.runs import installed_version
 
 _GOLDEN_EACH = 4  # images of each digit
 _GOLDEN_CONFIDENCE = 0.9
-_LIBRARIES = ("digits-edge", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
+_LIBRARIES = (
+    "digits-edge",
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "onnxruntime",
+    "ai-edge-litert",
+    "numpy",
+)
 
-# How far a probability may move on another processor. Floats: other orders of summation. int8: the integers are
-# exact, but an engine may round a tie the other way, which moves a logit by a quantization step of some 0.1.
+# How far a probability may move on another processor. Floats: other orders of summation. int8: the integers
+# are exact, but an engine may round a tie the other way, which moves a logit by a quantization step, some 0.1.
 GOLDEN_TOLERANCE: Mapping[Precision, float] = {Precision.FLOAT32: 1e-4, Precision.INT8: 0.02}
 
 
@@ -110,8 +119,8 @@ def golden_answers(artifact: Artifact, images: NDArray[np.uint8], original: NDAr
     if min(len(found) for found in rows) < _GOLDEN_EACH:
         counts = ", ".join(f"{digit}: {len(found)}" for digit, found in enumerate(rows))
         raise ExportError(
-            f"the network is too unsure to pick golden answers (images above {_GOLDEN_CONFIDENCE} by digit: {counts}; "
-            f"expected {_GOLDEN_EACH} each); train it longer"
+            f"the network is too unsure to pick golden answers (images above {_GOLDEN_CONFIDENCE} by digit: "
+            f"{counts}; expected {_GOLDEN_EACH} each); train it longer"
         )
     chosen = images[np.concatenate(rows)]
     return Golden(chosen, open_engine(artifact.format, artifact.model).logits(chosen))
@@ -123,7 +132,7 @@ def library_versions() -> dict[str, str]:
 
 
 def model_card(manifest: Manifest, parity: Parity) -> str:
-    """``MODEL_CARD.md``: what it is, what it takes, how well it does; figures from the manifest and the proof."""
+    """``MODEL_CARD.md``: what it is, what it takes, how well it does; its figures are the manifest's."""
     training = manifest.provenance.get("training", {})
     return f"""# {manifest.name}, {manifest.format.value} {manifest.precision.value}
 
@@ -147,11 +156,12 @@ Compared with the Keras model on {parity.images:,} {parity.held_out} images, thr
 | accuracy | {parity.accuracy_original:.2%} | {parity.accuracy_exported:.2%} |
 | images only it gets right | {parity.only_original_right} | {parity.only_exported_right} |
 
-Agreement {parity.agreement:.2%}; exact McNemar p = {parity.mcnemar_p:.3g}; largest difference of a probability
-{parity.max_difference:.2g}, mean {parity.mean_difference:.2g}.
+Agreement {parity.agreement:.2%}; exact McNemar p = {parity.mcnemar_p:.3g}; largest difference of a
+probability {parity.max_difference:.2g}, mean {parity.mean_difference:.2g}.
 
 ## Limits
 
-Digits only, one to an image, prepared as MNIST's are: anything else also gets one of ten answers. Trained and tested on
-MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0) unless said otherwise above; other writers, pens and cameras differ.
+Digits only, one to an image, prepared as MNIST's are: anything else also gets one of ten answers. Trained and
+tested on MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0) unless said otherwise above; other writers, pens and
+cameras differ.
 """

@@ -25,7 +25,7 @@ _CALIBRATION_IMAGES, _CALIBRATION_SEED = 512, 42
 
 
 def make_baselines(run: Run, directory: Path) -> None:
-    """Converts a finished run's model without preparation; writes ``ONNX``, ``ONNX_INT8`` and ``TFLITE_INT8``.
+    """Converts a finished run's model as it is; writes ``ONNX``, ``ONNX_INT8`` and ``TFLITE_INT8``.
 
     Args:
         run: A finished run whose data is still where it was.
@@ -62,7 +62,8 @@ def keras_predict(model_file: Path) -> tuple[Callable[[NDArray[np.float32]], NDA
         model_file: A .keras file.
 
     Returns:
-        A function from float32 ``(N, 28, 28, 1)`` in [0, 1] to probabilities ``(N, 10)``, and what computes them.
+        A function from float32 ``(N, 28, 28, 1)`` in [0, 1] to probabilities ``(N, 10)``, and what computes
+        them.
     """
     import keras
 

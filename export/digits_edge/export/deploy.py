@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits_edge.export.network import Affine, Array, Conv, Dense, Flatten, GlobalAverage, Layer, MaxPool, Network
+from digits_edge.export.network import (
+    Affine,
+    Array,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAverage,
+    Layer,
+    MaxPool,
+    Network,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -15,8 +26,10 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = "images", "logits"
 
 
-def tensorflow_function(network: Network, *, pixels: bool, channels_first_flatten: bool) -> tf.types.experimental.ConcreteFunction:
-    """Traces the deploy model.
+def tensorflow_function(
+    network: Network, *, pixels: bool, channels_first_flatten: bool
+) -> tf.types.experimental.PolymorphicFunction:
+    """The deploy model, to be traced.
 
     Args:
         network: The deploy model.
@@ -33,14 +46,14 @@ def tensorflow_function(network: Network, *, pixels: bool, channels_first_flatte
 
     def logits(images: tf.Tensor) -> dict[str, tf.Tensor]:
         x = tf.cast(images, tf.float32) if pixels else images
-        # Keeping the batch out of the shape keeps the converters from building it out of Shape, Gather and Concat.
+        # With the batch out of the shape, the converters do not build it from Shape, Gather and Concat.
         x = tf.reshape(x, [-1, 28, 28, 1])
         for step in steps:
             x = step(x)
         return {OUTPUT: tf.identity(x, name=OUTPUT)}
 
     specification = tf.TensorSpec([None, 28, 28], tf.uint8 if pixels else tf.float32, name=INPUT)
-    return tf.function(logits, input_signature=[specification]).get_concrete_function()
+    return tf.function(logits, input_signature=[specification])
 
 
 Step = Callable[["tf.Tensor"], "tf.Tensor"]
@@ -85,11 +98,16 @@ def _channels_first(values: Array, shape: tuple[int, int, int]) -> Array:
     return values[rows]
 
 
+def _operation(layer: Layer) -> str:
+    """The layer's name as TensorFlow takes it: without blanks and the like, which Keras allows."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", layer.name).lstrip("_") or "layer"
+
+
 def _conv(layer: Conv) -> Step:
     import tensorflow as tf
 
     def step(x: tf.Tensor) -> tf.Tensor:
-        y = tf.nn.conv2d(x, layer.kernel, layer.strides, layer.padding.upper(), name=layer.name)
+        y = tf.nn.conv2d(x, layer.kernel, layer.strides, layer.padding.upper(), name=_operation(layer))
         y = tf.nn.bias_add(y, layer.bias)
         if layer.border is not None:
             y = y + layer.border[None]
@@ -102,7 +120,7 @@ def _dense(layer: Dense, kernel: Array) -> Step:
     import tensorflow as tf
 
     def step(x: tf.Tensor) -> tf.Tensor:
-        y = tf.nn.bias_add(tf.matmul(x, kernel, name=layer.name), layer.bias)
+        y = tf.nn.bias_add(tf.matmul(x, kernel, name=_operation(layer)), layer.bias)
         return tf.nn.relu(y) if layer.relu else y
 
     return step
@@ -121,7 +139,9 @@ def _affine(layer: Affine) -> Step:
 def _max_pool(layer: MaxPool) -> Step:
     import tensorflow as tf
 
-    return lambda x: tf.nn.max_pool2d(x, layer.size, layer.strides, layer.padding.upper(), name=layer.name)
+    return lambda x: tf.nn.max_pool2d(
+        x, layer.size, layer.strides, layer.padding.upper(), name=_operation(layer)
+    )
 
 
 def _global_average(x: tf.Tensor) -> tf.Tensor:

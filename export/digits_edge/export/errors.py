@@ -5,6 +5,8 @@
         ├── UnsupportedLayerError   the network has a layer that cannot be exported exactly
         ├── ConversionError         a converter failed, or gave something else than was asked for
         └── ParityError             the exported file is not the same model; nothing was published
+
+A run or data that cannot be used is the trainer's error, a bundle that cannot be run the runtime's.
 """
 
 from __future__ import annotations

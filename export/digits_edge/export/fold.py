@@ -1,17 +1,18 @@
 """Keras model → deploy model: dropout and augmentation gone, every normalisation folded exactly.
 
-A BatchNorm is s·x + t per channel. Behind a convolution without activation it folds into that convolution. Behind an
-activation, where the reference CNN has it, no converter folds it; here it travels forward into the *next* layer:
+A BatchNorm is s·x + t per channel. Behind a convolution without activation it folds into that convolution.
+Behind an activation, where the reference CNN has it, no converter folds it; here it travels forward into the
+*next* layer:
 
 - dense: W' = diag(s)·W, b' = b + tᵀW.
 - max-pool: commutes where s ≥ 0; with a negative s it is computed where it stands.
 - average over all pixels, flatten, dropout: commute.
 - ``valid`` convolution: the scale goes into the kernel, the shift into the bias.
-- ``same`` convolution: the scale goes into the kernel. The zero padding comes *after* the normalisation, so a pixel near
-  the border sees fewer taps of t: the shift becomes a map, whose value in the middle is the bias and whose difference
-  from it, nonzero within half a kernel of the border, is one constant addition.
+- ``same`` convolution: the scale goes into the kernel. The zero padding comes *after* the normalisation, so
+  a pixel near the border sees fewer taps of t: the shift becomes a map, whose value in the middle is the bias
+  and whose difference from it, nonzero within half a kernel of the border, is one constant addition.
 
-All sums are done in float64 and rounded to float32 once.
+All sums are done in float64; what is stored is float32.
 """
 
 from __future__ import annotations
@@ -22,15 +23,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits_edge.export.border import border_map
 from digits_edge.export.errors import UnsupportedLayerError
-from digits_edge.export.network import Affine, Array, Conv, Dense, Flatten, GlobalAverage, Layer, MaxPool, Network
+from digits_edge.export.network import (
+    Affine,
+    Array,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAverage,
+    Layer,
+    MaxPool,
+    Network,
+)
 
 if TYPE_CHECKING:
     import keras
 
 _Float64 = NDArray[np.float64]
 # Layers that do nothing at inference.
-_IDENTITY = frozenset({"InputLayer", "Dropout", "SpatialDropout2D", "GaussianNoise", "ActivityRegularization"})
+_IDENTITY = frozenset(
+    {
+        "InputLayer",
+        "Identity",
+        "Dropout",
+        "SpatialDropout2D",
+        "GaussianDropout",
+        "GaussianNoise",
+        "ActivityRegularization",
+    }
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +71,11 @@ def fold(model: keras.Model, *, pixel_scale: float) -> Network:
     """Folds a trained Keras network into a deploy model.
 
     Args:
-        model: A chain of layers from float images ``(N, 28, 28, 1)`` in [0, 1] to a softmax. Convolutions, dense
-            layers, BatchNormalization, ReLU, max-pooling, global average pooling, flatten, rescaling; dropout and
-            augmentation layers are removed.
-        pixel_scale: What the deploy model's input is, for a pixel of 0 to 255: ``pixel · pixel_scale``. With 1 the
-            scaling to [0, 1] is folded into the first layer.
+        model: A chain of layers from float images ``(N, 28, 28, 1)`` in [0, 1] to a softmax over ten digits.
+            Convolutions, dense layers, BatchNormalization, ReLU, max-pooling, global average pooling,
+            flatten, rescaling; dropout and augmentation layers are removed.
+        pixel_scale: What the deploy model's input is, for a pixel of 0 to 255: ``pixel · pixel_scale``. With
+            1 the scaling to [0, 1] is folded into the first layer.
 
     Returns:
         The deploy model, from images to logits: the softmax is left to the runtime.
@@ -61,23 +83,36 @@ def fold(model: keras.Model, *, pixel_scale: float) -> Network:
     Raises:
         UnsupportedLayerError: A layer, or an order of layers, outside this grammar.
     """
-    chain = _chain(model)
-    folder = _Folder(shape=tuple(model.input_shape[1:]), input_scale=1.0 / (255.0 * pixel_scale))
-    for index, layer in enumerate(chain):
-        folder.add(layer, last=index == len(chain) - 1)
+    folder = _Folder(input_scale=1.0 / (255.0 * pixel_scale))
+    for layer in _chain(model):
+        folder.add(layer)
     return Network(name=model.name, layers=folder.finished(), pixel_scale=pixel_scale)
 
 
 def _chain(model: keras.Model) -> list[Any]:
     """The layers in order, none of them used twice, those without effect at inference left out."""
-    for before, after in zip(model.layers[:-1], model.layers[1:], strict=True):
-        if [id(output) for output in _tensors(before.output)] != [id(value) for value in _tensors(after.input)]:
-            raise UnsupportedLayerError(f"layer {after.name!r} does not follow {before.name!r}; expected a plain chain")
-    return [
-        layer
-        for layer in model.layers
-        if type(layer).__name__ not in _IDENTITY and not type(layer).__name__.startswith("Random")
+    ends = [
+        [tuple(tensor.shape[1:]) for tensor in getattr(model, end, None) or ()]
+        for end in ("inputs", "outputs")
     ]
+    if ends != [[(28, 28, 1)], [(10,)]]:
+        raise UnsupportedLayerError(
+            f"{model.name!r} goes from {ends[0]} to {ends[1]}; expected (28, 28, 1) to (10,)"
+        )
+    for before, after in zip(model.layers[:-1], model.layers[1:], strict=True):
+        if [id(output) for output in _tensors(before.output)] != [
+            id(value) for value in _tensors(after.input)
+        ]:
+            raise UnsupportedLayerError(
+                f"layer {after.name!r} does not follow {before.name!r}; expected a plain chain"
+            )
+    return [layer for layer in model.layers if not _is_identity(layer)]
+
+
+def _is_identity(layer: Any) -> bool:
+    """Whether it does nothing at inference: dropout, noise, augmentation (but RandomCrop always crops)."""
+    kind = type(layer).__name__
+    return kind in _IDENTITY or (kind.startswith("Random") and layer.input.shape == layer.output.shape)
 
 
 def _tensors(value: Any) -> list[Any]:
@@ -87,33 +122,41 @@ def _tensors(value: Any) -> list[Any]:
 class _Folder:
     """Walks the chain, holding back the normalisation that waits for the next layer."""
 
-    def __init__(self, *, shape: tuple[int, ...], input_scale: float) -> None:
+    def __init__(self, *, input_scale: float) -> None:
         self._layers: list[Layer] = []
-        self._shape = shape
+        self._shape: tuple[int, ...] = (28, 28, 1)
         self._ended = False
         self._pending: _Pending | None = None
         if input_scale != 1.0:
-            self._pending = _Pending("pixels", np.full(shape[-1], input_scale), np.zeros(shape[-1]))
+            self._pending = _Pending("pixels", np.array([input_scale]), np.zeros(1))
 
-    def add(self, layer: Any, *, last: bool) -> None:
+    def add(self, layer: Any) -> None:
         kind = type(layer).__name__
         handler = getattr(self, f"_add_{kind.lower()}", None)
         if handler is None:
             raise UnsupportedLayerError(f"layer {layer.name!r} is a {kind}, which the export does not know")
+        if self._ended:
+            raise UnsupportedLayerError(
+                f"layer {layer.name!r} comes after a softmax; expected that to be the end"
+            )
+        if getattr(layer, "data_format", "channels_last") != "channels_last":
+            raise UnsupportedLayerError(f"layer {layer.name!r} is channels-first; expected channels-last")
         handler(layer)
-        self._activate(layer, last=last)
+        self._activate(layer)
         self._shape = tuple(layer.output.shape[1:])
 
     def finished(self) -> tuple[Layer, ...]:
         if not self._ended:
-            raise UnsupportedLayerError("the network does not end in a softmax; its outputs would be no probabilities")
+            raise UnsupportedLayerError(
+                "the network does not end in a softmax; its outputs would be no probabilities"
+            )
         return tuple(self._layers)
 
     # One method a layer type; Keras' class name in lower case.
 
     def _add_conv2d(self, layer: Any) -> None:
-        if layer.dilation_rate != (1, 1) or layer.groups != 1 or layer.data_format != "channels_last":
-            raise UnsupportedLayerError(f"convolution {layer.name!r} is dilated, grouped or channels-first")
+        if layer.dilation_rate != (1, 1) or layer.groups != 1:
+            raise UnsupportedLayerError(f"convolution {layer.name!r} is dilated or grouped")
         kernel, bias = _weights(layer)
         border = None
         if self._pending is not None:
@@ -121,7 +164,7 @@ class _Folder:
             taps = np.einsum("hwio,i->hwo", kernel, shift)
             kernel, bias = kernel * scale[:, None], bias + taps.sum(axis=(0, 1))
             if layer.padding == "same":
-                border = _border(taps, self._shape[:2], layer.strides)
+                border = border_map(taps, self._shape[:2], layer.strides)
             self._pending = None
         self._layers.append(
             Conv(
@@ -146,7 +189,9 @@ class _Folder:
 
     def _add_batchnormalization(self, layer: Any) -> None:
         if layer.axis not in (-1, len(self._shape)):
-            raise UnsupportedLayerError(f"normalisation {layer.name!r} is over axis {layer.axis}; expected the last")
+            raise UnsupportedLayerError(
+                f"normalisation {layer.name!r} is over axis {layer.axis}; expected the last"
+            )
         scale = 1.0 / np.sqrt(_value(layer.moving_variance) + layer.epsilon)
         if layer.scale:
             scale = scale * _value(layer.gamma)
@@ -170,7 +215,9 @@ class _Folder:
 
     def _add_globalaveragepooling2d(self, layer: Any) -> None:
         if layer.keepdims:
-            raise UnsupportedLayerError(f"pooling {layer.name!r} keeps its dimensions; expected keepdims=False")
+            raise UnsupportedLayerError(
+                f"pooling {layer.name!r} keeps its dimensions; expected keepdims=False"
+            )
         self._layers.append(GlobalAverage(layer.name))
 
     def _add_flatten(self, layer: Any) -> None:
@@ -199,16 +246,18 @@ class _Folder:
 
     # What the handlers share.
 
-    def _activate(self, layer: Any, *, last: bool) -> None:
-        activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-        if type(layer).__name__ == "ReLU" or activation == "linear":
-            return
-        if activation == "relu":
+    def _activate(self, layer: Any) -> None:
+        function = getattr(layer, "activation", None)
+        # An activation may also be a layer, which has no __name__.
+        name = "linear" if function is None else getattr(function, "__name__", type(function).__name__)
+        if name == "relu":
             self._relu(layer.name)
-        elif activation == "softmax" and last:
+        elif name == "softmax":
             self._add_softmax(layer)
-        else:
-            raise UnsupportedLayerError(f"activation {activation!r} of {layer.name!r}; expected relu, or a final softmax")
+        elif name != "linear":
+            raise UnsupportedLayerError(
+                f"activation {name!r} of {layer.name!r}; expected relu, or a final softmax"
+            )
 
     def _normalise(self, name: str, scale: _Float64, shift: _Float64) -> None:
         previous = self._layers[-1] if self._layers else None
@@ -240,38 +289,6 @@ def _scaled(layer: Conv | Dense, scale: _Float64, shift: _Float64) -> Conv | Den
     if isinstance(layer, Conv) and layer.border is not None:
         return replace(layer, kernel=kernel, bias=bias, border=_float32(layer.border * scale))
     return replace(layer, kernel=kernel, bias=bias)
-
-
-def _border(taps: _Float64, shape: tuple[int, ...], strides: tuple[int, int]) -> _Float64:
-    """What the shift adds at each output pixel of a ``same`` convolution, less what it adds in the middle.
-
-    Args:
-        taps: ``(height, width, out)``, the shift's contribution through each tap of the kernel.
-        shape: ``(H, W)`` of the input.
-        strides: Step in each direction.
-
-    Returns:
-        ``(H', W', out)``: minus the taps that fall into the padding.
-    """
-    rows = _inside(shape[0], taps.shape[0], strides[0])
-    columns = _inside(shape[1], taps.shape[1], strides[1])
-    seen = np.einsum("yh,xw,hwo->yxo", rows, columns, taps)
-    border: _Float64 = seen - taps.sum(axis=(0, 1))
-    everywhere = rows.all(axis=1)[:, None] & columns.all(axis=1)
-    border[everywhere] = 0.0  # exactly, not to within rounding
-    return border
-
-
-def _inside(size: int, kernel: int, stride: int) -> _Float64:
-    """``(outputs, kernel)``: 1 where a tap lies inside the image, 0 in the padding.
-
-    The padding is TensorFlow's ``same``: max((outputs - 1)·stride + kernel - size, 0), the smaller half in front
-    (https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2).
-    """
-    outputs = -(-size // stride)
-    before = max((outputs - 1) * stride + kernel - size, 0) // 2
-    position = np.arange(outputs)[:, None] * stride - before + np.arange(kernel)
-    return ((position >= 0) & (position < size)).astype(np.float64)
 
 
 def _weights(layer: Any) -> tuple[_Float64, _Float64]:

@@ -1,7 +1,7 @@
 """What the stock converters make of a Keras model without folding: the baselines to beat.
 
-Augmentation and dropout are off, nothing else is prepared: float input in [0, 1], normalisations where the network has
-them, softmax inside. Each file is what a careful reader of the converter's own tutorial would get.
+Augmentation and dropout are off, nothing else is prepared: float input in [0, 1], normalisations where the
+network has them, softmax inside. Each file is what a careful reader of the converter's own tutorial gets.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def naive_onnx_int8(model: keras.Model, calibration: NDArray[np.uint8]) -> bytes
 
 
 def naive_tflite_int8(model: keras.Model, calibration: NDArray[np.uint8]) -> bytes:
-    """The TFLite converter's full-integer quantization: uint8 ``(N, 28, 28, 1)`` in, uint8 probabilities out."""
+    """TFLite's full-integer quantization of it: uint8 ``(N, 28, 28, 1)`` in, uint8 probabilities out."""
     import tensorflow as tf
 
     def images() -> Iterator[list[NDArray[np.float32]]]:
@@ -61,7 +61,9 @@ def _function(model: keras.Model) -> tuple[tf.types.experimental.PolymorphicFunc
     import tensorflow as tf
 
     specification = tf.TensorSpec([None, 28, 28, 1], tf.float32, name=INPUT)
-    return tf.function(lambda images: model(images, training=False), input_signature=[specification]), specification
+    return tf.function(
+        lambda images: model(images, training=False), input_signature=[specification]
+    ), specification
 
 
 def _floats(images: NDArray[np.uint8]) -> NDArray[np.float32]:

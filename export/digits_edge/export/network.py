@@ -21,7 +21,7 @@ class Conv:
         name: The Keras layer's name.
         kernel: ``(height, width, in, out)``.
         bias: ``(out,)``.
-        border: ``(H, W, out)``, added to the output; nonzero near the border only. None where it is zero throughout.
+        border: ``(H, W, out)``, added to the output; nonzero near the border only. None where it is all zero.
         strides: Step in each direction.
         padding: ``same`` or ``valid``, as TensorFlow defines them.
         relu: Whether a ReLU follows.
@@ -117,8 +117,8 @@ class Network:
     Attributes:
         name: The model's name.
         layers: In the order of computation.
-        pixel_scale: The network takes ``pixel · pixel_scale``, pixels being 0 to 255: 1 where the scaling to [0, 1]
-            is folded into the first layer, 1/255 where the input is in [0, 1].
+        pixel_scale: The network takes ``pixel · pixel_scale``, pixels being 0 to 255: 1 where the scaling to
+            [0, 1] is folded into the first layer, 1/255 where the input is in [0, 1].
     """
 
     name: str
@@ -142,7 +142,9 @@ class Network:
     @property
     def parameters(self) -> int:
         """Numbers stored, border maps included."""
-        arrays = (value for layer in self.layers for value in vars(layer).values() if isinstance(value, np.ndarray))
+        arrays = (
+            value for layer in self.layers for value in vars(layer).values() if isinstance(value, np.ndarray)
+        )
         return sum(array.size for array in arrays)
 
 

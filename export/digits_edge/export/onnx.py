@@ -1,24 +1,32 @@
-"""Deploy model → float32 ONNX: tf2onnx converts, then ordered passes make the graph what the engines fuse best."""
+"""Deploy model → float32 ONNX: tf2onnx converts, ordered passes make of it what the engines fuse best."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from digits_edge.export.deploy import INPUT, OUTPUT, tensorflow_function
 from digits_edge.export.errors import ConversionError
-from digits_edge.export.network import Affine, Array, Conv, Dense, Flatten, GlobalAverage, MaxPool, Network
+from digits_edge.export.network import (
+    Affine,
+    Array,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAverage,
+    Layer,
+    MaxPool,
+    Network,
+)
 
 if TYPE_CHECKING:
     import onnx
 
-# ONNX 1.12 and IR version 8, of 2022: old enough for every runtime on a device, new enough for per-channel Q/DQ.
+# ONNX 1.12 and IR version 8, of 2022: old enough for runtimes on devices, new enough for per-channel Q/DQ.
 OPSET = 17
-
-# The ONNX operator each layer starts with; the nodes up to the next layer belong to it.
-_STARTS = {Conv: "Conv", Dense: "Gemm", MaxPool: "MaxPool", Affine: "Mul", Flatten: "Reshape"}
 
 
 def to_onnx(network: Network, *, pixels: bool) -> onnx.ModelProto:
@@ -29,7 +37,8 @@ def to_onnx(network: Network, *, pixels: bool) -> onnx.ModelProto:
         pixels: Take uint8 ``(batch, 28, 28)`` instead of float32.
 
     Returns:
-        A checked model from ``images`` to ``logits`` float32 ``(batch, 10)``. Channels first; one node a step.
+        A checked model from ``images`` to ``logits`` float32 ``(batch, 10)``, channels first, with no node
+        but those that the layers ask for.
 
     Raises:
         ConversionError: tf2onnx failed, or its graph is not of the expected form.
@@ -38,7 +47,7 @@ def to_onnx(network: Network, *, pixels: bool) -> onnx.ModelProto:
     _keep_standard_operators(model)
     _products_to_gemm(model.graph)
     _biases_into_convolutions(model.graph, [layer for layer in network.layers if isinstance(layer, Conv)])
-    _name_after_layers(model.graph, network)
+    _name_after_layers(model.graph, network, pixels=pixels)
     return checked(model)
 
 
@@ -59,15 +68,13 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _convert(network: Network, *, pixels: bool) -> onnx.ModelProto:
-    import tensorflow as tf
     import tf2onnx
 
-    concrete = tensorflow_function(network, pixels=pixels, channels_first_flatten=True)
-    (specification,) = concrete.structured_input_signature[0]
+    function = tensorflow_function(network, pixels=pixels, channels_first_flatten=True)
+    model: onnx.ModelProto
     try:
-        # The call is wrapped: tf2onnx asks a function for its concrete form, which a concrete one cannot give.
         model, _ = tf2onnx.convert.from_function(
-            tf.function(lambda images: concrete(images)), input_signature=[specification], opset=OPSET
+            function, input_signature=function.input_signature, opset=OPSET
         )
     except Exception as error:  # tf2onnx raises whatever went wrong inside it
         raise ConversionError(f"tf2onnx could not convert {network.name!r}: {error}") from error
@@ -103,7 +110,7 @@ def _products_to_gemm(graph: onnx.GraphProto) -> None:
 def _biases_into_convolutions(graph: onnx.GraphProto, layers: list[Conv]) -> None:
     """Gives each convolution its bias back, and the border map a constant of its own.
 
-    tf2onnx adds the two constants up. Quantized, their sum would round the bias to 8 bits; apart, it keeps 32.
+    tf2onnx adds the two up. Quantized, their sum would round the bias to 8 bits; apart, it keeps 32.
     """
     import onnx
 
@@ -127,28 +134,31 @@ def _biases_into_convolutions(graph: onnx.GraphProto, layers: list[Conv]) -> Non
             addition.input.extend([node.output[0], border])
 
 
-def _name_after_layers(graph: onnx.GraphProto, network: Network) -> None:
-    """Names nodes, tensors and weights after the Keras layers, so that a report can be read."""
-    layers = iter(network.layers)
-    layer = None
-    upcoming = next(layers, None)
-    names = {INPUT: INPUT, OUTPUT: OUTPUT}
-    for node in graph.node:
-        if upcoming is not None and node.op_type == _STARTS.get(type(upcoming), "ReduceMean") and (
-            layer is not None or node.op_type != "Reshape"
-        ):
-            layer, upcoming = upcoming, next(layers, None)
-        scope = layer.name if layer is not None else "pixels"
-        node.name = f"{scope}/{node.op_type}"
-        names.setdefault(node.output[0], node.name)
-    if upcoming is not None:
-        raise ConversionError(f"the converter's graph has no counterpart of layer {upcoming.name!r}")
+def _name_after_layers(graph: onnx.GraphProto, network: Network, *, pixels: bool) -> None:
+    """Names nodes, tensors and weights after the Keras layers, so that a report can be read.
+
+    The graph must be, node for node, what the layers ask for: no transposition, no shape computed at run
+    time, nothing that a device would do in vain.
+    """
+    parts = [
+        *_preparation(network, pixels=pixels),
+        *(part for layer in network.layers for part in _parts(layer)),
+    ]
+    found, expected = [node.op_type for node in graph.node], [part.operator for part in parts]
+    if found != expected:
+        raise ConversionError(
+            f"tf2onnx made {' '.join(found)} of {network.name!r}; expected {' '.join(expected)}"
+        )
     drop_unused_constants(graph)
-    for node in graph.node:
-        scope = node.name.split("/")[0]
-        for position, name in enumerate(node.input):
-            if "/" not in names.get(name, "") and name not in names:
-                names[name] = f"{scope}/{_role(node.op_type, position)}"
+    constants = {tensor.name for tensor in graph.initializer}
+    names = {INPUT: INPUT, OUTPUT: OUTPUT}
+    for node, part in zip(graph.node, parts, strict=True):
+        node.name = f"{part.layer}/{part.operator}"
+        for name, role in zip(
+            (name for name in node.input if name in constants), part.constants, strict=True
+        ):
+            names.setdefault(name, f"{part.layer}/{role}")  # equal constants are one, and have one name
+        names.setdefault(node.output[0], node.name)
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
     for tensor in graph.initializer:
@@ -156,9 +166,43 @@ def _name_after_layers(graph: onnx.GraphProto, network: Network) -> None:
     graph.name = network.name
 
 
-def _role(operator: str, position: int) -> str:
-    roles = {"Reshape": ("", "shape"), "Add": ("border", "border"), "Mul": ("scale", "scale")}
-    return roles.get(operator, ("", "kernel", "bias"))[position]
+@dataclass(frozen=True)
+class _Part:
+    """One node of a layer: its operator, and what its constants are in the order of its inputs."""
+
+    layer: str
+    operator: str
+    constants: tuple[str, ...] = ()
+
+
+def _preparation(network: Network, *, pixels: bool) -> Iterator[_Part]:
+    if pixels:
+        yield _Part("pixels", "Cast")
+    if not isinstance(network.layers[0], Flatten):  # tf2onnx makes one of two reshapes
+        yield _Part("pixels", "Reshape", ("shape",))
+
+
+def _parts(layer: Layer) -> Iterator[_Part]:
+    """The nodes that a layer becomes."""
+    match layer:
+        case Conv():
+            yield _Part(layer.name, "Conv", ("kernel", "bias"))
+            if layer.border is not None:
+                yield _Part(layer.name, "Add", ("border",))
+        case Dense():
+            yield _Part(layer.name, "Gemm", ("kernel", "bias"))
+        case Affine():
+            yield _Part(layer.name, "Mul", ("scale",))
+            yield _Part(layer.name, "Add", ("shift",))
+        case MaxPool():
+            yield _Part(layer.name, "MaxPool")
+        case GlobalAverage():
+            yield _Part(layer.name, "GlobalAveragePool")
+            yield _Part(layer.name, "Squeeze", ("axes",))
+        case Flatten():
+            yield _Part(layer.name, "Reshape", ("shape",))
+    if isinstance(layer, Conv | Dense | Affine) and layer.relu:
+        yield _Part(layer.name, "Relu")
 
 
 def drop_unused_constants(graph: onnx.GraphProto) -> None:
@@ -169,7 +213,9 @@ def drop_unused_constants(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(kept)
 
 
-def _followed(graph: onnx.GraphProto, first: str, second: str) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto]]:
+def _followed(
+    graph: onnx.GraphProto, first: str, second: str
+) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto]]:
     """Pairs of nodes in which the second takes the first's output."""
     for node in [node for node in graph.node if node.op_type == first]:
         for follower in graph.node:

@@ -1,7 +1,7 @@
-"""float32 ONNX → int8 ONNX: static Q/DQ, unsigned activations, signed weights per channel, pixels straight in.
+"""float32 ONNX → int8 ONNX: static Q/DQ, uint8 activations, int8 weights per channel, pixels straight in.
 
-Of ONNX Runtime's int8 flavours on x86 only U8S8 is faster than float32: S8S8 is slower than it, U8U8 and dynamic
-quantization are slower than float32 itself (``docs/results.md``).
+U8S8 is the fastest of ONNX Runtime's int8 flavours on x86: S8S8 is slower, U8U8 no faster than float32,
+dynamic quantization slower than that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,11 @@ def quantize_onnx(model: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onn
 
     Args:
         model: float32 ``(batch, 28, 28)`` in [0, 1] to float32 logits.
-        calibration: uint8 ``(N, 28, 28)`` training images; the ranges of all tensors are taken from them (min-max).
+        calibration: uint8 ``(N, 28, 28)`` training images; all ranges are taken from them (min-max).
 
     Returns:
-        A model that takes uint8 ``(batch, 28, 28)``, the pixel being the quantized value (scale 1/255, zero point
-        0), and gives float32 logits.
+        A model that takes uint8 ``(batch, 28, 28)``, the pixel being the quantized value (scale 1/255, zero
+        point 0), and gives float32 logits.
 
     Raises:
         ConversionError: ONNX Runtime's quantizer gave a graph of another form.
@@ -97,7 +97,8 @@ def _pixels_in(graph: onnx.GraphProto) -> None:
     quantize = _only(graph, "QuantizeLinear", lambda node: node.input[0] == reshape.output[0])
     dequantize = _only(graph, "DequantizeLinear", lambda node: node.input[0] == quantize.output[0])
     # Calibration saw blank paper and full ink, so this is what it found up to rounding; now it is exact.
-    for name, value in zip(quantize.input[1:], (np.array(_PIXEL_SCALE), np.array(0, np.uint8)), strict=True):
+    exact: tuple[NDArray[Any], ...] = (np.array(_PIXEL_SCALE), np.array(0, np.uint8))
+    for name, value in zip(quantize.input[1:], exact, strict=True):
         constant = next(tensor for tensor in graph.initializer if tensor.name == name)
         if not np.allclose(onnx.numpy_helper.to_array(constant), value, rtol=1e-3):
             raise ConversionError("the calibration images do not span 0 to 255; pass real digits")
@@ -109,7 +110,7 @@ def _pixels_in(graph: onnx.GraphProto) -> None:
 
 
 def _logits_out(graph: onnx.GraphProto) -> None:
-    """Leaves the last matrix product's result in float: ten numbers cost nothing, and confidence keeps its detail."""
+    """Leaves the last layer's result in float: ten numbers cost nothing, and confidence keeps its detail."""
     dequantize = _only(graph, "DequantizeLinear", lambda node: node.output[0] == OUTPUT)
     quantize = _only(graph, "QuantizeLinear", lambda node: node.output[0] == dequantize.input[0])
     producer = next(node for node in graph.node if quantize.input[0] in node.output)
@@ -120,7 +121,7 @@ def _logits_out(graph: onnx.GraphProto) -> None:
 
 
 def _only(graph: onnx.GraphProto, operator: str, matches: Callable[[onnx.NodeProto], bool]) -> onnx.NodeProto:
-    found = [node for node in graph.node if node.op_type == operator and matches(node)]
+    found: list[onnx.NodeProto] = [node for node in graph.node if node.op_type == operator and matches(node)]
     if len(found) != 1:
         raise ConversionError(f"{len(found)} {operator} nodes where the quantizer should have left one")
     return found[0]

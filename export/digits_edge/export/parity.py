@@ -25,7 +25,7 @@ class Parity:
         accuracy_exported: Part of the images that the exported model gets right.
         only_original_right: Images that the original alone gets right.
         only_exported_right: Images that the exported model alone gets right.
-        mcnemar_p: Two-sided exact McNemar test of these two numbers: how often chance alone would part them so far.
+        mcnemar_p: Two-sided exact McNemar test of these two: how often chance alone would part them so far.
         disagreements: Images with another label.
         max_difference: Largest absolute difference of a probability.
         mean_difference: Mean absolute difference of a probability.
@@ -52,7 +52,7 @@ class Parity:
     @property
     def drop(self) -> float:
         """Accuracy lost, in percentage points; negative where some was won."""
-        # From the counts: a difference of two rounded fractions would be off in the last digit, and at the gate.
+        # From the counts: a difference of two rounded fractions would be off in the last digit, at the gate.
         return 100 * (self.only_original_right - self.only_exported_right) / self.images
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def compare(
         held_out: Where the images come from.
 
     Raises:
-        ParityError: No images, shapes that differ, or values that are not finite: nothing can be proved from those.
+        ParityError: No images, shapes that differ, or values that are not finite: nothing can be proved.
     """
     if original.shape != exported.shape or original.shape != (len(labels), 10) or not len(labels):
         raise ParityError(f"cannot compare {original.shape} with {exported.shape} for {len(labels)} labels")
@@ -142,7 +142,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     tosses, fewer = only_first + only_second, min(only_first, only_second)
     ways = sum(math.comb(tosses, heads) for heads in range(fewer + 1))
-    return min(1.0, 2 * ways / 2**tosses)
+    return float(min(1.0, 2 * ways / 2**tosses))
 
 
 def _recall_change(

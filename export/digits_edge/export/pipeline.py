@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,25 +17,23 @@ from numpy.typing import NDArray
 from digits_edge.export.artifact import Artifact, golden_answers, library_versions
 from digits_edge.export.errors import ParityError
 from digits_edge.export.fold import fold
+from digits_edge.export.original import Original, StepWatcher, load_original
 from digits_edge.export.parity import GATES, Parity, compare
-from digits_edge.export.publish import discard, publish, stage
-from digits_edge.runtime import Format, InputError, Precision, Recognizer
-from digits_edge.trainer.datasets import Dataset, Split
-from digits_edge.trainer.fit import split_rows, to_input
-from digits_edge.trainer.runs import Run, RunConfig
-from digits_edge.trainer.training import load_data
+from digits_edge.export.publish import discard, publish, stage, writing
+from digits_edge.runtime import Format, InputError, Precision, Recognizer, read_bundle
+from digits_edge.trainer.errors import SetupError
+from digits_edge.trainer.runs import Run
 
 if TYPE_CHECKING:
     import keras
 
-_REFERENCE_BATCH = 500
+# What an export imports, beyond the runtime's own.
+_NEEDED = ("keras", "tensorflow", "sklearn")
+_NEEDED_FOR = {Format.ONNX: ("tf2onnx", "onnx"), Format.TFLITE: ("ai_edge_litert",)}
 
 
-class Watcher(Protocol):
+class Watcher(StepWatcher, Protocol):
     """Is told how the export goes."""
-
-    def on_step(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` parts of a step are done; the last call of a step has them equal."""
 
     def on_result(self, exported: Exported) -> None:
         """A bundle is proved, or refused."""
@@ -74,16 +74,34 @@ class Request:
 
 
 def request_for(run: Run, *, out: Path, name: str | None = None, **options: Any) -> Request:
-    """A request that fills in the name: the run's architecture. Makes ``out``, so that the log has a place.
+    """A request, checked as far as that goes without TensorFlow. Makes ``out`` and the log in it.
+
+    The name is the run's architecture if not given.
 
     Raises:
-        RunError: The run is not finished.
+        RunError: There is no run, or it is not finished.
         InputError: The name is no file name.
+        SetupError: A package is not installed.
+        ExportError: ``out`` cannot be written to.
     """
+    config = run.config()
     run.metrics()
-    request = Request(run, out, name or run.config().architecture.value, **options)
-    out.mkdir(parents=True, exist_ok=True)
+    request = Request(run, out, name or config.architecture.value, **options)
+    _require_packages(request.formats)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        request.log.touch()
     return request
+
+
+def _require_packages(formats: tuple[Format, ...]) -> None:
+    needed = (*_NEEDED, *(name for kind in formats for name in _NEEDED_FOR[kind]))
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise SetupError(
+            f"this export needs {', '.join(missing)}, which is not installed; "
+            'install it with: pip install "digits-edge[train,export]"'
+        )
 
 
 @dataclass(frozen=True)
@@ -121,19 +139,6 @@ class Exported:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class _Original:
-    """The trained model, and what proofs need of it."""
-
-    model: keras.Model
-    config: RunConfig
-    calibration: NDArray[np.uint8]
-    calibration_rows: NDArray[np.int64]
-    held_out: Split
-    held_out_name: str
-    probabilities: NDArray[np.float32]
-
-
 def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
     """Exports a run to every format and precision asked for, and publishes the bundles if all of them pass.
 
@@ -142,17 +147,19 @@ def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
 
     Raises:
         ParityError: A bundle misses its gate; none is published. The message has the figures.
-        RunError: The run is not finished.
+        RunError: The run is not finished, its model is damaged, or its data has changed.
         UnsupportedLayerError: The network cannot be folded.
         ConversionError: A converter failed.
+        ExportError: The network is too unsure for golden answers, or a place cannot be written to.
     """
-    original = _load(request, watcher)
+    original = load_original(
+        request.run, calibration_images=request.calibration_images, seed=request.seed, watcher=watcher
+    )
     staged: list[tuple[Path, Exported]] = []
     try:
-        for format in request.formats:
-            for precision in request.precisions:
-                staged.append(_prove(request, original, format, precision, watcher))
-                watcher.on_result(staged[-1][1])
+        for kind, precision in product(request.formats, request.precisions):
+            staged.append(_prove(request, original, kind, precision, watcher))
+            watcher.on_result(staged[-1][1])
         refused = [exported for _, exported in staged if exported.misses]
         if refused:
             raise ParityError(_refusal(refused))
@@ -162,37 +169,6 @@ def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
         for staging, _ in staged:
             discard(staging)
     return tuple(exported for _, exported in staged)
-
-
-def _load(request: Request, watcher: Watcher) -> _Original:
-    import keras
-
-    config = request.run.config()
-    request.run.metrics()  # raises unless the run is finished
-    data = load_data(config)
-    model = keras.models.load_model(request.run.model_file, compile=False)
-    rows = _calibration_rows(config, data, count=request.calibration_images, seed=request.seed)
-    held_out, name = _held_out(config, data)
-    return _Original(
-        model=model,
-        config=config,
-        calibration=data.train.images[rows],
-        calibration_rows=rows,
-        held_out=held_out,
-        held_out_name=name,
-        probabilities=keras_probabilities(model, held_out.images, watcher),
-    )
-
-
-def keras_probabilities(
-    model: keras.Model, images: NDArray[np.uint8], watcher: Watcher
-) -> NDArray[np.float32]:
-    """The original's answers for uint8 ``(N, 28, 28)``: float32 ``(N, 10)``."""
-    answers = []
-    for start in range(0, len(images), _REFERENCE_BATCH):
-        answers.append(np.asarray(model.predict_on_batch(to_input(images[start : start + _REFERENCE_BATCH]))))
-        watcher.on_step("Keras answers", min(start + _REFERENCE_BATCH, len(images)), len(images))
-    return np.concatenate(answers)
 
 
 def convert(
@@ -215,15 +191,17 @@ def convert(
 
     if precision is Precision.FLOAT32:
         raw = fold(model, pixel_scale=1.0)
-        return to_onnx(raw, pixels=True).SerializeToString() if format is Format.ONNX else to_tflite(raw)
+        return (
+            bytes(to_onnx(raw, pixels=True).SerializeToString()) if format is Format.ONNX else to_tflite(raw)
+        )
     scaled = fold(model, pixel_scale=1 / 255)
     if format is Format.ONNX:
-        return quantize_onnx(to_onnx(scaled, pixels=False), calibration).SerializeToString()
+        return bytes(quantize_onnx(to_onnx(scaled, pixels=False), calibration).SerializeToString())
     return to_tflite_int8(scaled, calibration)
 
 
 def _prove(
-    request: Request, original: _Original, format: Format, precision: Precision, watcher: Watcher
+    request: Request, original: Original, format: Format, precision: Precision, watcher: Watcher
 ) -> tuple[Path, Exported]:
     """Converts, stages the bundle, and runs it in the runtime on every held-out image."""
     began = time.monotonic()
@@ -243,8 +221,10 @@ def _prove(
     staging = stage(target, artifact.files(golden, parity=None))
     try:
         answers = np.concatenate(list(_answers(staging, original.held_out.images, what, watcher)))
-        parity = compare(original.probabilities, answers, original.held_out.labels, held_out=original.held_out_name)
-        stage(target, artifact.files(golden, parity))
+        parity = compare(
+            original.probabilities, answers, original.held_out.labels, held_out=original.held_out_name
+        )
+        read_bundle(stage(target, artifact.files(golden, parity)))  # refuses what a device would refuse
     except BaseException:
         discard(staging)
         raise
@@ -262,24 +242,12 @@ def _answers(
             watcher.on_step(f"proving {what}", min(start + 1000, len(images)), len(images))
 
 
-def _calibration_rows(config: RunConfig, data: Dataset, *, count: int, seed: int) -> NDArray[np.int64]:
-    """Rows of the training part: neither validation nor test images may shape the exported model."""
-    train, _ = split_rows(config, data.train)
-    return np.sort(np.random.default_rng(seed).permutation(train)[:count])
-
-
-def _held_out(config: RunConfig, data: Dataset) -> tuple[Split, str]:
-    if data.test is not None:
-        return data.test, "test"
-    return data.train.take(split_rows(config, data.train)[1]), "validation"
-
-
-def _provenance(request: Request, original: _Original, precision: Precision) -> dict[str, Any]:
-    config = original.config.to_json()
-    made: dict[str, Any] = {
-        "training": {**{name: config[name] for name in config if name != "machine"}, "run": request.run.path.name},
-        "versions": library_versions(),
-    }
+def _provenance(request: Request, original: Original, precision: Precision) -> dict[str, Any]:
+    training = {**original.config.to_json(), "run": request.run.path.name}
+    del training["machine"]
+    if training["data"] is not None:
+        training["data"] = Path(training["data"]).name  # the rest of the path is nobody's business
+    made: dict[str, Any] = {"training": training, "versions": library_versions()}
     if precision is Precision.INT8:
         made["calibration"] = {
             "calibrator": "min-max",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from digits_edge.export.errors import ExportError
 from digits_edge.runtime import FileEntry
 from digits_edge.runtime.manifest import MANIFEST_FILE
 
@@ -26,18 +28,28 @@ def stage(target: Path, files: Mapping[str, bytes]) -> Path:
 
     Returns:
         The staging directory: a whole bundle, every byte on disk.
+
+    Raises:
+        ExportError: The place cannot be written to, or holds something that is no bundle.
     """
     if MANIFEST_FILE not in files:
         raise ValueError(f"a bundle without {MANIFEST_FILE}")
+    if os.path.lexists(target) and (target.is_symlink() or not (target / MANIFEST_FILE).is_file()):
+        raise ExportError(
+            f"{target}: is there and no bundle; move it away, or choose another --out or --name"
+        )
     staging = _sibling(target, "new")
-    shutil.rmtree(staging, ignore_errors=True)  # what a killed export left
-    staging.mkdir(parents=True)
-    for name, content in files.items():
-        with (staging / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    _flush_directory(staging)
+    discard(staging)  # what a killed export left
+    with writing(target), ExitStack() as undo:
+        undo.callback(discard, staging)
+        staging.mkdir(parents=True)
+        for name, content in files.items():
+            with (staging / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        _flush_directory(staging)
+        undo.pop_all()
     return staging
 
 
@@ -45,19 +57,36 @@ def publish(staging: Path, target: Path) -> None:
     """Moves a staged bundle to its place; an older one there is replaced.
 
     Killed in between, this leaves the old bundle, the new one, or none; never a part of one.
+
+    Raises:
+        ExportError: The place cannot be written to.
     """
     retired = _sibling(target, "old")
-    shutil.rmtree(retired, ignore_errors=True)
-    if target.exists():
-        target.rename(retired)
-    staging.rename(target)
-    _flush_directory(target.parent)
-    shutil.rmtree(retired, ignore_errors=True)
+    discard(retired)
+    with writing(target):
+        if target.exists():
+            target.rename(retired)
+        staging.rename(target)
+        _flush_directory(target.parent)
+    discard(retired)
 
 
 def discard(staging: Path) -> None:
-    """Removes a staged bundle that is not to be published."""
+    """Removes a staged bundle that is not to be published, or nothing."""
     shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Says in this project's words that the system refused to write.
+
+    Raises:
+        ExportError: It did.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
 
 
 def _sibling(target: Path, kind: str) -> Path:

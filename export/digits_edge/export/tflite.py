@@ -36,9 +36,14 @@ def to_tflite_int8(network: Network, calibration: NDArray[np.uint8]) -> bytes:
         A model of integers only: weights int8 per channel, input uint8 with scale 1/255 and zero point 0.
 
     Raises:
-        ConversionError: The converter failed, or an operator stayed in float.
+        ConversionError: The converter failed, or knows an operator in float only; or the images do not span 0
+            to 255.
     """
     import tensorflow as tf
+
+    # The input's scale comes from them too, and a pixel is its quantized value only if that is 1/255.
+    if (calibration.min(), calibration.max()) != (0, 255):
+        raise ConversionError("the calibration images do not span 0 to 255; pass real digits")
 
     def images() -> Iterator[list[NDArray[np.float32]]]:
         for image in calibration:
@@ -56,7 +61,7 @@ def _converter(network: Network, *, pixels: bool) -> tf.lite.TFLiteConverter:
     import tensorflow as tf
 
     function = tensorflow_function(network, pixels=pixels, channels_first_flatten=False)
-    return tf.lite.TFLiteConverter.from_concrete_functions([function], function)
+    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], function)
 
 
 def _converted(converter: tf.lite.TFLiteConverter) -> bytes:

@@ -1,10 +1,10 @@
 """Runs a digits-edge bundle on a CPU; needs numpy and onnxruntime only.
 
-    from digits_edge.runtime import Recognizer
-
-    with Recognizer.load("bundle") as recognizer:
-        predictions = recognizer.predict(images)  # uint8 (N, 28, 28), 0 = background, 255 = ink
-        predictions.labels, predictions.confidence, predictions.rejected
+Example:
+    >>> from digits_edge.runtime import Recognizer
+    >>> with Recognizer.load("bundle") as recognizer:
+    ...     predictions = recognizer.predict(images)  # uint8 (N, 28, 28), 0 = background, 255 = ink
+    >>> predictions.labels, predictions.confidence, predictions.rejected
 """
 
 from digits_edge.runtime.bundle import Bundle, Golden, default_bundle, read_bundle

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import stat
-import zipfile
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digits_edge.runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
+from digits_edge.runtime.errors import BundleError, BundleNotFoundError, IntegrityError
 from digits_edge.runtime.manifest import MANIFEST_FILE, FileEntry, Format, Manifest
 from digits_edge.runtime.modelfile import check_onnx, check_tflite
+
+if TYPE_CHECKING:
+    from zipfile import ZipInfo
 
 # Far above anything this project makes, and low enough that a hostile file cannot fill a device's memory.
 _LARGEST_MANIFEST = 1 << 20
 _LARGEST_MODEL = 256 << 20
 _LARGEST_GOLDEN = 4 << 20
+_GOLDEN_MEMBERS = ["images.npy", "logits.npy"]
+_STORED, _DEFLATED = 0, 8  # zip's numbers of the two methods that numpy writes
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +41,13 @@ class Golden:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.shape[1:] != (28, 28) or not len(self.images):
-            raise IntegrityError(f"golden images are {self.images.dtype} {self.images.shape}; expected uint8 (G, 28, 28)")
+            raise IntegrityError(
+                f"golden images are {self.images.dtype} {self.images.shape}; expected uint8 (G, 28, 28)"
+            )
         if self.logits.dtype != np.float32 or self.logits.shape != (len(self.images), 10):
-            raise IntegrityError(f"golden logits are {self.logits.dtype} {self.logits.shape}; expected float32 (G, 10)")
+            raise IntegrityError(
+                f"golden logits are {self.logits.dtype} {self.logits.shape}; expected float32 (G, 10)"
+            )
         if not np.isfinite(self.logits).all():
             raise IntegrityError("golden logits are not finite")
 
@@ -57,15 +64,35 @@ class Golden:
         Raises:
             IntegrityError: It is no such file, or unpacks to more than 4 MiB.
         """
+        import zipfile  # here and not above: it would cost as much as the rest of this package's import
+
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > _LARGEST_GOLDEN:
-                raise IntegrityError(f"golden answers unpack to {unpacked} bytes; expected {_LARGEST_GOLDEN} at most")
+                _check_members(archive.infolist())
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                return cls(images=arrays["images"], logits=arrays["logits"])
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+                images, logits = np.asarray(arrays["images"]), np.asarray(arrays["logits"])
+        except IntegrityError:
+            raise
+        except (
+            Exception
+        ) as error:  # zipfile, zlib and numpy share no base class for what damage runs them into
             raise IntegrityError(f"golden answers are not readable ({error})") from error
+        return cls(images, logits)
+
+
+def _check_members(members: list[ZipInfo]) -> None:
+    """Refuses an archive of anything but two arrays of modest size; other methods than numpy's among it."""
+    names = sorted(member.filename for member in members)[:3]
+    if names != _GOLDEN_MEMBERS:
+        raise IntegrityError(
+            f"golden answers hold {', '.join(names)[:80]!r}; expected {', '.join(_GOLDEN_MEMBERS)}"
+        )
+    if any(member.compress_type not in (_STORED, _DEFLATED) for member in members):
+        raise IntegrityError("golden answers are packed with a rare method; expected deflate")
+    # zipfile reads no more of a member than these sizes say, whatever it unpacks to.
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > _LARGEST_GOLDEN:
+        raise IntegrityError(f"golden answers unpack to {unpacked} bytes; expected {_LARGEST_GOLDEN} at most")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +112,7 @@ class Bundle:
 
 def default_bundle() -> Path:
     """Where the bundle that ships with this package lies."""
-    return Path(str(files("digits_edge.runtime") / "models" / "default"))
+    return Path(__file__).with_name("models") / "default"
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -101,27 +128,37 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
         UnsafeModelError: The model asks for more than its own bytes.
     """
     directory = Path(path)
-    if not directory.is_dir() or not os.path.lexists(directory / MANIFEST_FILE):
-        raise BundleNotFoundError(f"{directory}: no bundle there ({MANIFEST_FILE} is missing); make one with `digits-edge export`")
+    # os.path says no where Path.is_dir raises: to a name that is too long, a folder that may not be entered.
+    if not os.path.isdir(directory) or not os.path.lexists(directory / MANIFEST_FILE):  # noqa: PTH112
+        raise BundleNotFoundError(
+            f"{directory}: no bundle there ({MANIFEST_FILE} is missing); make one with `digits-edge export`"
+        )
     try:
-        text = _read_file(directory / MANIFEST_FILE, largest=_LARGEST_MANIFEST)
-        manifest = Manifest.from_json(text)
-        model = _read_entry(directory, manifest.model, largest=_LARGEST_MODEL)
-        golden = Golden.from_npz(_read_entry(directory, manifest.golden, largest=_LARGEST_GOLDEN))
-    except ManifestError as error:
-        raise ManifestError(f"{directory}: {error}") from error
+        return _read(directory)
+    except BundleError as error:
+        raise type(error)(f"{directory}: {error}") from error
+
+
+def _read(directory: Path) -> Bundle:
+    manifest = Manifest.from_json(_read_file(directory / MANIFEST_FILE, largest=_LARGEST_MANIFEST))
+    model = _read_entry(directory, manifest.model, largest=_LARGEST_MODEL)
+    golden = Golden.from_npz(_read_entry(directory, manifest.golden, largest=_LARGEST_GOLDEN))
     (check_onnx if manifest.format is Format.ONNX else check_tflite)(model)
     return Bundle(manifest, model, golden)
 
 
 def _read_entry(directory: Path, entry: FileEntry, *, largest: int) -> bytes:
-    content = _read_file(directory / entry.path, largest=min(largest, entry.size))
+    import hashlib  # here and not above: it loads OpenSSL
+
+    if entry.size > largest:
+        raise IntegrityError(f"{entry.path}: {entry.size} bytes by the manifest; expected {largest} at most")
+    content = _read_file(directory / entry.path, largest=entry.size)
     if len(content) != entry.size:
-        raise IntegrityError(f"{directory / entry.path}: {len(content)} bytes; the manifest says {entry.size}")
+        raise IntegrityError(f"{entry.path}: {len(content)} bytes; the manifest says {entry.size}")
     digest = hashlib.sha256(content).hexdigest()
     if digest != entry.sha256:
         raise IntegrityError(
-            f"{directory / entry.path}: SHA-256 {digest[:12]}…; the manifest says {entry.sha256[:12]}…; "
+            f"{entry.path}: SHA-256 {digest[:12]}…; the manifest says {entry.sha256[:12]}…; "
             "the file was changed or damaged, copy the bundle again"
         )
     return content
@@ -130,15 +167,24 @@ def _read_entry(directory: Path, entry: FileEntry, *, largest: int) -> bytes:
 def _read_file(path: Path, *, largest: int) -> bytes:
     """Reads a regular file through one descriptor; links, devices and oversized files are refused."""
     # Opening without O_NONBLOCK would hang for ever on a named pipe that nobody writes to.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     try:
         descriptor = os.open(path, flags)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise IntegrityError(
+                    f"{path.name}: not a regular file; a bundle holds no links, folders or devices"
+                )
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(largest + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        raise IntegrityError(f"{path}: not readable ({error.strerror}); a bundle holds regular files only") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise IntegrityError(f"{path}: not a regular file")
-        content = file.read(largest + 1)
+        raise IntegrityError(
+            f"{path.name}: not readable ({error.strerror}); a bundle holds regular files only"
+        ) from error
     if len(content) > largest:
-        raise IntegrityError(f"{path}: more than {largest} bytes, as many as there should be at most")
+        raise IntegrityError(f"{path.name}: more than {largest} bytes; expected as many at most")
     return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,6 +12,8 @@ from digits_edge.runtime.manifest import Format
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
+
+_OUTPUTS = 10
 
 
 class Engine(Protocol):
@@ -26,7 +27,7 @@ class Engine(Protocol):
         """uint8 ``(N, 28, 28)`` to float32 ``(N, 10)``.
 
         Raises:
-            EngineError: The engine failed.
+            EngineError: The engine failed, or answered in another shape.
         """
 
 
@@ -42,8 +43,8 @@ def open_engine(format: Format, model: bytes) -> Engine:
 class OnnxEngine:
     """ONNX Runtime's CPU provider: one single-threaded session that any number of threads share.
 
-    ``InferenceSession.run`` releases the interpreter lock, and two callers on one session are 5–20 % faster than one
-    caller with two intra-op threads: they never wait for each other.
+    ``InferenceSession.run`` releases the interpreter lock, and two callers on one session are 5–20 % faster
+    than one caller with two intra-op threads: they never wait for each other.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -54,16 +55,24 @@ class OnnxEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is raised, and told once
+        # Otherwise the file chooses its parser, and ONNX Runtime has one more than `check_onnx` knows.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no base class
             raise EngineError(f"ONNX Runtime {ort.__version__} does not take the model: {error}") from error
-        self._input = self._session.get_inputs()[0].name
-        self._output = [self._session.get_outputs()[0].name]
         self._name = f"onnxruntime {ort.__version__}"
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        types = [value.type for value in (*inputs, *outputs)]
+        if len(inputs) != 1 or types != ["tensor(uint8)", "tensor(float)"]:
+            raise EngineError(
+                f"the model's inputs and outputs are {', '.join(types)[:200]}; "
+                "expected one tensor(uint8) in and one tensor(float) out"
+            )
+        self._input, self._output = inputs[0].name, [outputs[0].name]
 
     @property
     def name(self) -> str:
@@ -74,23 +83,24 @@ class OnnxEngine:
             outputs = self._session.run(self._output, {self._input: images})
         except Exception as error:  # as above
             raise EngineError(f"{self._name} failed: {error}") from error
-        return np.asarray(outputs[0], np.float32)
+        return _checked(outputs[0], len(images))
 
 
 class LiteRtEngine:
-    """LiteRT with its XNNPACK kernels. An interpreter serves one thread at a time, so each caller borrows one."""
+    """LiteRT with its XNNPACK kernels. An interpreter serves one thread at a time, so callers borrow one."""
 
     def __init__(self, model: bytes) -> None:
         try:
             import ai_edge_litert
+            import ai_edge_litert.interpreter  # its native part: may not load where the package is there
         except ImportError as error:
             raise EngineError(
                 'TFLite bundles need LiteRT; install it with `pip install "digits-edge-runtime[litert]"`'
             ) from error
         self._model = model
         self._name = f"litert {ai_edge_litert.__version__}"
-        self._idle: queue.LifoQueue[_Interpreter] = queue.LifoQueue()
-        self._idle.put(_Interpreter(model))  # a model that cannot be loaded fails here, not at the first call
+        # A list, whose append and pop are atomic: a lock could be held for ever in a forked child.
+        self._idle = [_Interpreter(model)]  # a model that cannot be loaded fails here, not at the first call
 
     @property
     def name(self) -> str:
@@ -98,13 +108,13 @@ class LiteRtEngine:
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            interpreter = self._idle.get_nowait()
-        except queue.Empty:
+            interpreter = self._idle.pop()
+        except IndexError:
             interpreter = _Interpreter(self._model)
         try:
             return interpreter.logits(images)
         finally:
-            self._idle.put(interpreter)
+            self._idle.append(interpreter)
 
 
 class _Interpreter:
@@ -115,10 +125,15 @@ class _Interpreter:
 
         try:
             self._interpreter: Interpreter = Interpreter(model_content=model, num_threads=1)
-            self._input = self._interpreter.get_input_details()[0]
-            self._output: dict[str, Any] = self._interpreter.get_output_details()[0]
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"LiteRT does not take the model: {error}") from error
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise EngineError(
+                f"the model has {len(inputs)} inputs and {len(outputs)} outputs; expected one of each"
+            )
+        self._input: dict[str, Any] = inputs[0]
+        self._output: dict[str, Any] = outputs[0]
         self._batch = 0
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -133,7 +148,15 @@ class _Interpreter:
         except (ValueError, RuntimeError) as error:
             self._batch = 0
             raise EngineError(f"LiteRT failed: {error}") from error
-        if raw.dtype == np.float32:
-            return np.asarray(raw)
-        scale, zero_point = self._output["quantization"]
-        return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+        if raw.dtype != np.float32:
+            scale, zero_point = self._output["quantization"]
+            raw = (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+        return _checked(raw, len(images))
+
+
+def _checked(logits: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    if logits.shape != (count, _OUTPUTS):
+        raise EngineError(
+            f"the model answers {count} images with shape {logits.shape}; expected ({count}, {_OUTPUTS})"
+        )
+    return logits

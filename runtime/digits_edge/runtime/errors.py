@@ -5,7 +5,7 @@
     ├── EngineError                 an inference engine is missing, or refused to run the model
     └── BundleError                 the artifact cannot be trusted, so it was not loaded
         ├── BundleNotFoundError     there is no bundle at that place (exit code 2)
-        ├── ManifestError           manifest.json is missing, malformed or contradicts itself
+        ├── ManifestError           manifest.json is malformed or contradicts itself
         ├── IntegrityError          a file is not, byte for byte, what the manifest says
         ├── UnsafeModelError        the model file asks for more than its own bytes
         └── SelfTestError           the engine does not give the exporter's answers on this machine
@@ -47,7 +47,7 @@ class BundleNotFoundError(BundleError):
 
 
 class ManifestError(BundleError):
-    """``manifest.json`` is missing, is not valid, or has a schema this version does not know."""
+    """``manifest.json`` is not valid, or has a schema this version does not know."""
 
 
 class IntegrityError(BundleError):

@@ -9,10 +9,12 @@ from digits_edge.runtime.errors import InputError
 
 SIZE = 28
 _BOX = 20  # MNIST's digits fill a 20×20 box, centred by mass in 28×28 (LeCun et al. 1998)
+_CENTRE = 14  # where MNIST's centres of mass lie: all within half a pixel of row and column 14, counted from 0
+_MOSTLY = 0.9
 _FAINTEST_INK = 24  # grey levels between paper and ink below which a photograph counts as blank
 
 _CONTRACT = (
-    "expected uint8 (N, 28, 28) with 0 = background and 255 = ink; "
+    "expected uint8 (N, 28, 28), N of 1 or more, 0 = background and 255 = ink; "
     "(28, 28), (N, 28, 28, 1), (N, 784) and floats in [0, 1] are taken too"
 )
 
@@ -32,7 +34,7 @@ def as_images(images: ArrayLike) -> NDArray[np.uint8]:
     """
     try:
         array = np.asarray(images)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"images do not form one array ({error}); {_CONTRACT}") from error
     return _shaped(_pixels(array))
 
@@ -48,7 +50,8 @@ def _pixels(array: NDArray[np.generic]) -> NDArray[np.uint8]:
     lowest, highest = float(np.min(array)), float(np.max(array))
     if not (lowest >= 0 and highest <= 1):  # written so that NaN fails it
         raise InputError(f"float images range from {lowest:g} to {highest:g}; {_CONTRACT}")
-    return np.rint(array * array.dtype.type(255)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(np.multiply(array, 255)).astype(np.uint8)
+    return pixels
 
 
 def _shaped(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -64,9 +67,10 @@ def _shaped(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def normalize(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turns a grey photograph or scan of one digit into an image as MNIST was made.
 
-    The paper's grey is taken from the picture's frame and subtracted; ink darker than the paper is inverted; what
-    is fainter than half of Otsu's threshold (Otsu 1979) counts as paper. The digit's bounding box is scaled, aspect
-    kept, to fit 20×20 and placed with its centre of mass in the middle of 28×28 (LeCun et al. 1998).
+    The paper's grey is taken from the picture's frame and subtracted; ink darker than the paper is inverted;
+    what is fainter than half of Otsu's threshold (Otsu 1979) counts as paper. The digit's bounding box is
+    scaled, aspect kept, to fit 20×20 and placed with its centre of mass in the middle of 28×28 (LeCun et al.
+    1998).
 
     Args:
         photo: uint8 ``(H, W)``, grey levels, any size from 2×2; dark ink on light paper or the reverse.
@@ -79,7 +83,9 @@ def normalize(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     photo = np.asarray(photo)
     if photo.dtype != np.uint8 or photo.ndim != 2 or min(photo.shape) < 2:
-        raise InputError(f"photo is {photo.dtype} {photo.shape}; expected a grey picture, uint8 (H, W), 2×2 or more")
+        raise InputError(
+            f"photo is {photo.dtype} {photo.shape}; expected a grey picture, uint8 (H, W), 2×2 or more"
+        )
 
     ink = _ink(photo)
     threshold = _otsu(ink)
@@ -88,7 +94,7 @@ def normalize(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     strokes = ink > threshold
     floor, full = threshold / 2, float(np.percentile(ink[strokes], 75))
     ink = np.clip((ink - floor) / max(full - floor, 1.0), 0, 1)
-    return _centred(_scaled(_cropped(ink, strokes)))
+    return _centred(_scaled(_cropped(ink, _without_specks(strokes))))
 
 
 def _ink(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -114,6 +120,17 @@ def _otsu(ink: NDArray[np.float32]) -> float:
     return float(np.argmax(np.nan_to_num(variance)))
 
 
+def _without_specks(strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leaves out noise that would blow up the bounding box: what lies in no 2×2 block of strokes."""
+    blocks = strokes[:-1, :-1] & strokes[1:, :-1] & strokes[:-1, 1:] & strokes[1:, 1:]
+    solid = np.zeros_like(strokes)
+    for rows in (slice(None, -1), slice(1, None)):
+        for columns in (slice(None, -1), slice(1, None)):
+            solid[rows, columns] |= blocks
+    # A line one pixel wide has hardly a block: where much would go, it is the digit.
+    return solid if solid.sum() >= _MOSTLY * strokes.sum() else strokes
+
+
 def _cropped(ink: NDArray[np.float32], strokes: NDArray[np.bool_]) -> NDArray[np.float32]:
     rows, columns = np.flatnonzero(strokes.any(axis=1)), np.flatnonzero(strokes.any(axis=0))
     # One pixel more on each side keeps the soft edge of the stroke.
@@ -129,7 +146,7 @@ def _scaled(ink: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _resampling(source: int, target: int) -> NDArray[np.float32]:
-    """Weights ``(target, source)`` of linear resampling, widened when shrinking so that no pixel is skipped."""
+    """Weights ``(target, source)`` of linear resampling; shrinking, wide enough that no pixel is skipped."""
     scale = source / target
     centres = (np.arange(target) + 0.5) * scale - 0.5
     weights = np.clip(1 - np.abs(np.arange(source) - centres[:, None]) / max(scale, 1.0), 0, None)
@@ -142,7 +159,7 @@ def _centred(digit: NDArray[np.float32]) -> NDArray[np.uint8]:
     for axis, length in enumerate(digit.shape):
         profile = digit.sum(axis=1 - axis)
         mass = float(profile @ np.arange(length) / profile.sum())
-        corner.append(int(np.clip(round((SIZE - 1) / 2 - mass), 0, SIZE - length)))
+        corner.append(int(np.clip(round(_CENTRE - mass), 0, SIZE - length)))
     top, left = corner
     image[top : top + digit.shape[0], left : left + digit.shape[1]] = np.rint(digit * 255)
     return image

@@ -1,8 +1,8 @@
 """Reads just enough of a model file to refuse one that asks for more than its own bytes.
 
-ONNX Runtime and LiteRT are native parsers. Before they see a file, this module walks it in plain Python: an ONNX model
-may use the standard operators and ONNX Runtime's own, with all weights inside; a TFLite model built-in operators only.
-Both are one plain graph: a loop could run for ever, and no digit needs a branch.
+ONNX Runtime and LiteRT are native parsers. Before they see a file, this module walks it in plain Python: an
+ONNX model may use the standard operators and ONNX Runtime's own, a TFLite model built-in operators; all
+weights are inside. Both are one plain graph: a loop could run for ever, and no digit needs a branch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OPSET_DOMAIN = 1
 
 _DOMAINS = frozenset({b"", b"ai.onnx", b"com.microsoft"})
 _READS_FILES = frozenset({b"EPContext"})  # holds, or names, what another provider compiled
-_MOST_FIELDS = 1_000_000  # a hundred times what our largest model has; walked in about a second
+_MOST_FIELDS = 1_000_000  # a thousand times what our models have; walked in about a second
 
 # Field numbers of LiteRT's schema.fbs
 # (https://github.com/google-ai-edge/LiteRT/blob/main/tflite/converter/schema/schema.fbs).
@@ -36,7 +36,7 @@ Field = tuple[int, "memoryview | int"]
 
 
 def check_onnx(model: bytes) -> None:
-    """Refuses an ONNX file with external data, functions, graphs inside graphs, or operators of unknown domains.
+    """Refuses an ONNX file with external data, functions, graphs inside graphs, or unknown operator domains.
 
     Raises:
         UnsafeModelError: It has one of these, or is no ONNX file.
@@ -55,7 +55,7 @@ def check_onnx(model: bytes) -> None:
 def check_tflite(model: bytes) -> None:
     """Refuses a TFLite file with custom operators, weights outside of it, or several graphs.
 
-    The file is a FlatBuffer. LiteRT verifies all offsets itself; this reads what that verification does not judge.
+    The file is a FlatBuffer. LiteRT verifies its offsets; this reads what that verification does not judge.
 
     Raises:
         UnsafeModelError: It has one of these, or is no TFLite file.
@@ -74,7 +74,9 @@ def check_tflite(model: bytes) -> None:
         if any(_table_field(model, code, _CODE_CUSTOM) is not None for code in codes):
             raise UnsafeModelError("the model uses a custom operator; expected built-in operators only")
         if any(_table_field(model, root, field) is not None for field in _TFLITE_EXTERNAL):
-            raise UnsafeModelError("weights lie outside the model file (external buffers); expected all inside")
+            raise UnsafeModelError(
+                "weights lie outside the model file (external buffers); expected all inside"
+            )
         for buffer in buffers:
             _check_buffer(model, buffer)
     except struct.error as error:
@@ -97,7 +99,9 @@ class _OnnxWalk:
             elif number == _MODEL_OPSETS:
                 self._check_opset(_message(value))
             elif number == _MODEL_FUNCTIONS:
-                raise UnsafeModelError("the model defines functions of its own; expected plain operators only")
+                raise UnsafeModelError(
+                    "the model defines functions of its own; expected plain operators only"
+                )
             elif number == _MODEL_TRAINING:
                 raise UnsafeModelError("the model carries graphs for training; expected one to run")
         return graphs
@@ -116,7 +120,9 @@ class _OnnxWalk:
             if number == _NODE_DOMAIN:
                 _check_domain(_message(value))
             elif number == _NODE_OP and bytes(_message(value)) in _READS_FILES:
-                raise UnsafeModelError("the model asks for one compiled elsewhere (EPContext); expected plain operators")
+                raise UnsafeModelError(
+                    "the model asks for one compiled elsewhere (EPContext); expected plain operators"
+                )
             elif number == _NODE_ATTRIBUTE:
                 self._check_attribute(_message(value))
 
@@ -125,7 +131,9 @@ class _OnnxWalk:
             if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
                 self._check_tensor(_message(value))
             elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
-                raise UnsafeModelError("an operator holds a graph of its own (If, Loop, Scan); expected one plain graph")
+                raise UnsafeModelError(
+                    "an operator holds a graph of its own (If, Loop, Scan); expected one plain graph"
+                )
             elif number in (_ATTRIBUTE_SPARSE, _ATTRIBUTE_SPARSES):
                 raise UnsafeModelError("the model has sparse weights; expected dense ones")
 
@@ -150,7 +158,7 @@ class _OnnxWalk:
                 raise UnsafeModelError(f"the model has more than {_MOST_FIELDS} fields")
             key, position = _varint(data, position)
             number, wire = key >> 3, key & 7
-            # Native parsers keep 32 bits of a key: what lies above would make it another field there than here.
+            # Native parsers keep 32 bits of a key: a higher one would make it another field there than here.
             if number == 0 or key >= 1 << 32:
                 raise UnsafeModelError(f"not an ONNX file: field number {number}")
             value: memoryview | int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from digits_edge.runtime.errors import InputError
 _CHUNK = 32
 # Handing a chunk to another thread costs some tens of microseconds; fewer images are not worth it.
 _SMALLEST_CHUNK = 8
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Plan:
     """How to run a batch.
 
     Attributes:
-        workers: Threads that each run one chunk at a time, 1 or more. With 1, the caller's thread does it all.
+        workers: Threads that each run one chunk at a time, 1 or more. With 1, the caller's does it all.
         chunk: Images a call of the engine at most, 1 or more.
     """
 
@@ -39,10 +41,14 @@ class Plan:
         """
         parts = -(-count // self.chunk)
         rounded = -(-parts // self.workers) * self.workers
-        if count // rounded >= min(_SMALLEST_CHUNK, self.chunk):
+        if count >= rounded * min(_SMALLEST_CHUNK, self.chunk):
             parts = rounded
-        edges = [count * part // parts for part in range(parts + 1)]
-        return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+        if parts <= 1:
+            return [slice(0, count)] * parts
+        # The larger parts come first: an engine that adapts to a batch size does so twice, not every time.
+        size, larger = divmod(count, parts)
+        edges = [part * size + min(part, larger) for part in range(parts + 1)]
+        return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def plan(*, workers: int | None = None, chunk: int | None = None) -> Plan:
@@ -56,28 +62,51 @@ def plan(*, workers: int | None = None, chunk: int | None = None) -> Plan:
         InputError: A number below 1.
     """
     return Plan(
-        workers=available_processors() if workers is None else workers, chunk=_CHUNK if chunk is None else chunk
+        workers=available_processors() if workers is None else workers,
+        chunk=_CHUNK if chunk is None else chunk,
     )
 
 
 def available_processors() -> int:
-    """Processors this process may use: the affinity mask, cut by the container's CPU quota.
+    """Processors this process may use: the affinity mask, cut by the CPU quota of its control groups.
 
     Returns:
         At least 1. A quota of 1.5 processors counts as 1: a second worker would be throttled.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(affinity, _quota(_CGROUP) or affinity))
-
-
-def _quota(root: Path) -> int | None:
-    """Whole processors of the control group's quota, or None where there is no limit (cgroup v2, then v1)."""
     try:
-        quota, period = (root / "cpu.max").read_text().split()
+        quota = _quota(_CGROUPS, _OWN_CGROUPS.read_text())
+    except OSError:  # no Linux, or one without control groups
+        quota = None
+    return max(1, min(affinity, quota or affinity))
+
+
+def _quota(root: Path, memberships: str) -> int | None:
+    """Whole processors of the tightest quota that this process is under, or None where there is none.
+
+    Args:
+        root: Where the control groups are mounted.
+        memberships: Lines ``hierarchy:controllers:group``; version 2 of control groups names no controllers.
+    """
+    quotas = []
+    for line in memberships.splitlines():
+        _, controllers, group = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            mount = root / "cpu" if controllers else root
+            own = mount / group.lstrip("/")
+            # A group's quota holds for all below it. In a container the root is the container's own group.
+            chain = [own, *own.parents]
+            quotas += [quota for above in chain[: chain.index(mount) + 1] if (quota := _quota_of(above))]
+    return min(quotas, default=None)
+
+
+def _quota_of(group: Path) -> int | None:
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+            quota = (group / "cpu.cfs_quota_us").read_text().strip()
+            period = (group / "cpu.cfs_period_us").read_text().strip()
         except OSError:
             return None
     if not (quota.isdigit() and period.isdigit() and int(period)):

@@ -32,7 +32,9 @@ class Predictions:
         labels: int64 ``(N,)``, the most probable digit of each image.
         probabilities: float32 ``(N, 10)``, rows sum to 1.
         confidence: float32 ``(N,)``, the probability of the label.
-        rejected: bool ``(N,)``, True where the confidence is below the bundle's threshold.
+        rejected: bool ``(N,)``, True where the confidence is below the bundle's threshold, or not a number.
+
+    A recognizer's answers are read-only arrays.
     """
 
     labels: NDArray[np.int64]
@@ -56,7 +58,10 @@ class Predictions:
         probabilities = np.exp(scaled)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         confidence = probabilities.max(axis=1)
-        return cls(labels, probabilities, confidence, confidence < threshold)
+        rejected = ~(confidence >= threshold)  # written so that NaN is rejected
+        for array in (labels, probabilities, confidence, rejected):
+            array.setflags(write=False)
+        return cls(labels, probabilities, confidence, rejected)
 
     def __len__(self) -> int:
         return len(self.labels)

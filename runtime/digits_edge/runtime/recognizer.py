@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from digits_edge.runtime.bundle import Bundle, default_bundle, read_bundle
 from digits_edge.runtime.engines import Engine, open_engine
-from digits_edge.runtime.errors import SelfTestError
+from digits_edge.runtime.errors import EngineError, SelfTestError
 from digits_edge.runtime.images import as_images
 from digits_edge.runtime.manifest import Manifest
 from digits_edge.runtime.plan import Plan, plan
 from digits_edge.runtime.predictions import Predictions
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 
 class Recognizer:
@@ -33,8 +36,8 @@ class Recognizer:
         self._manifest = bundle.manifest
         self._engine = engine
         self._plan = plan
-        # The caller's thread is a worker too. The pool starts threads only when a batch is worth more than one.
-        self._pool = ThreadPoolExecutor(plan.workers - 1, "digits-edge") if plan.workers > 1 else None
+        self._pool = _pool(plan)
+        self._process = os.getpid()
 
     @classmethod
     def load(
@@ -101,9 +104,10 @@ class Recognizer:
         return (self.predict(batch) for batch in batches)
 
     def close(self) -> None:
-        """Ends the worker threads. Calling it again does nothing."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        """Ends the worker threads; what is still asked afterwards, the caller's thread does alone."""
+        pool, self._pool = self._pool, None
+        if pool is not None and self._process == os.getpid():
+            pool.shutdown()
 
     def __enter__(self) -> Recognizer:
         return self
@@ -115,7 +119,8 @@ class Recognizer:
 
     def __repr__(self) -> str:
         model = self._manifest
-        return f"<Recognizer {model.name} {model.format.value} {model.precision.value}, {self.engine}, {self._plan}>"
+        kind = f"{model.format.value} {model.precision.value}"
+        return f"<Recognizer {model.name} {kind}, {self.engine}, {self._plan}>"
 
     def _logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         todo = deque(self._plan.slices(len(images)))
@@ -124,22 +129,48 @@ class Recognizer:
         logits = np.empty((len(images), len(self._manifest.labels)), np.float32)
 
         def work() -> None:
-            while todo:
-                try:
-                    part = todo.popleft()
-                except IndexError:  # another worker took the last one
-                    return
-                logits[part] = self._engine.logits(images[part])
+            try:
+                while (part := _take(todo)) is not None:
+                    logits[part] = self._engine.logits(images[part])
+            except BaseException:
+                todo.clear()  # the others stop at their next chunk
+                raise
 
-        helpers = min(self._plan.workers, len(todo)) - 1
-        futures = [self._pool.submit(work) for _ in range(helpers)] if self._pool is not None else []
-        try:
-            work()
-        finally:
-            todo.clear()  # after a failure here the others stop at their next chunk
-        for future in futures:
-            future.result()
+        helpers = self._start(work, min(self._plan.workers, len(todo)) - 1)
+        work()
+        for helper in helpers:
+            if not helper.cancel():  # one that has not begun by now has nothing left to do
+                helper.result()
         return logits
+
+    def _start(self, work: Callable[[], None], count: int) -> list[Future[None]]:
+        """Has helper threads work too; none where there are none."""
+        if self._pool is not None and self._process != os.getpid():
+            # A forked child inherits the pool without its threads.
+            self._pool, self._process = _pool(self._plan), os.getpid()
+        pool = self._pool
+        if pool is None:
+            return []
+        try:
+            return [pool.submit(work) for _ in range(count)]
+        except RuntimeError as error:  # closed just now, or the system has no thread to give
+            raise EngineError(f"cannot start {count} threads ({error}); load with workers=1") from error
+
+
+def _take(todo: deque[slice]) -> slice | None:
+    try:
+        return todo.popleft()
+    except IndexError:  # another worker took the last one
+        return None
+
+
+def _pool(plan: Plan) -> ThreadPoolExecutor | None:
+    """Helper threads; the caller's is a worker too. None of them starts before a batch is worth it."""
+    if plan.workers == 1:
+        return None
+    from concurrent.futures import ThreadPoolExecutor  # here and not above: it brings logging with it
+
+    return ThreadPoolExecutor(plan.workers - 1, "digits-edge")
 
 
 def _self_test(bundle: Bundle, engine: Engine) -> None:
@@ -148,9 +179,14 @@ def _self_test(bundle: Bundle, engine: Engine) -> None:
     Raises:
         SelfTestError: A label differs, or a probability by more than the manifest allows.
     """
+    answers = engine.logits(bundle.golden.images)
+    if not np.isfinite(answers).all():
+        raise SelfTestError(
+            f"{engine.name} on this machine gives logits that are not finite; do not use this bundle here"
+        )
     expected, actual = (
         Predictions.from_logits(logits, temperature=1.0, threshold=0.0)
-        for logits in (bundle.golden.logits, engine.logits(bundle.golden.images))
+        for logits in (bundle.golden.logits, answers)
     )
     labels = int(np.count_nonzero(expected.labels != actual.labels))
     difference = float(np.abs(expected.probabilities - actual.probabilities).max())

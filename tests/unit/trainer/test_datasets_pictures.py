@@ -100,10 +100,10 @@ def _cut_out_palette(page: Image.Image) -> Image.Image:
 
 
 def _rounded_photo(page: Image.Image) -> Image.Image:
-    """Opaque paper with transparent corners."""
+    """Grey paper whose corners are transparent."""
     y, x = np.mgrid[-1:1:140j, -1:1:140j]
-    photo = page.convert("RGBA")
-    photo.putalpha(Image.fromarray(np.uint8(255 * (x**2 + y**2 < 1.3))))
+    photo = page.point(lambda level: level * 0.6).convert("RGBA")
+    photo.putalpha(Image.fromarray(np.uint8(255 * (x**2 + y**2 < 0.9))))
     return photo
 
 

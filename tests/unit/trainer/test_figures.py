@@ -105,7 +105,7 @@ def test_curves(tmp_path: Path) -> None:
         assert differ(picture, drawn(figures.curves(other, best_epoch=6), tmp_path)), name
 
 
-@pytest.mark.parametrize("rates", [[1e-3], [1e-3, 1e-3, 1e-4], [3e-3, 1e-3, 0.0]])
+@pytest.mark.parametrize("rates", [[1e-3], [0.0], [1e-3, 1e-3, 1e-4], [3e-3, 1e-3, 0.0]])
 def test_curves_of_short_trainings_and_schedules_that_end_at_zero(rates: list[float], tmp_path: Path) -> None:
     rows = [
         {**row, "accuracy": 1.0, "learning_rate": rate}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,14 @@ from digits_edge.runtime.errors import InputError
 from digits_edge.trainer.backend import start_keras
 from digits_edge.trainer.datasets import Dataset, Split
 from digits_edge.trainer.errors import DivergedError, RunError
-from digits_edge.trainer.fit import Fitted, fit, split_rows
+from digits_edge.trainer.evaluate import evaluate
+from digits_edge.trainer.fit import Fitted, fit, split_rows, to_input
 from digits_edge.trainer.recipes import RecipeName
 from digits_edge.trainer.runs import Run, RunConfig
 from digits_edge.trainer.training import new_run
+
+if TYPE_CHECKING:
+    import keras
 
 Watch = Callable[..., Any]
 
@@ -26,17 +31,6 @@ Watch = Callable[..., Any]
 @pytest.fixture(scope="module", autouse=True)
 def keras_is_up() -> None:
     start_keras()
-
-
-@pytest.fixture
-def noise(few: Dataset) -> Dataset:
-    """Digits under labels that mean nothing: the validation loss soon stops falling."""
-    labels = np.random.default_rng(0).integers(0, 10, 200).astype(np.uint8)
-    return Dataset("noise", Split(few.train.images[:200], labels))
-
-
-def begun(path: Path, config: RunConfig, data: Dataset) -> Run:
-    return new_run(path, config, data)
 
 
 def fitted(run: Run, data: Dataset, watcher: Any, *, resume: bool = False) -> Fitted:
@@ -48,16 +42,50 @@ def interrupted(run: Run, data: Dataset, watcher: Any) -> None:
         fitted(run, data, watcher)
 
 
+@pytest.fixture(scope="module")
+def noise(few: Dataset) -> Dataset:
+    """Digits under labels that mean nothing: the validation loss soon stops falling."""
+    labels = np.random.default_rng(0).integers(0, 10, 200).astype(np.uint8)
+    return Dataset("noise", Split(few.train.images[:200], labels))
+
+
+@pytest.fixture(scope="module")
+def noise_config(config: RunConfig) -> RunConfig:
+    return replace(config, recipe=RecipeName.NOTEBOOK, epochs=30)
+
+
+@pytest.fixture(scope="module")
+def noise_run(
+    noise: Dataset, noise_config: RunConfig, silent: Watch, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Run, Fitted]:
+    run = new_run(tmp_path_factory.mktemp("noise") / "run", noise_config, noise)
+    return run, fitted(run, noise, silent())
+
+
+@pytest.fixture(scope="module")
+def stopped_run(
+    few: Dataset, config: RunConfig, silent: Watch, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    run = new_run(tmp_path_factory.mktemp("stopped") / "run", config, few)
+    interrupted(run, few, silent(stop_in_epoch=2))
+    return run
+
+
+@pytest.fixture
+def stopped(stopped_run: Run, tmp_path: Path) -> Run:
+    """A run that was killed in its second epoch of three."""
+    return Run(Path(shutil.copytree(stopped_run.path, tmp_path / "stopped")))
+
+
 def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
-def assert_same_training(one: Fitted, other: Fitted) -> None:
-    assert one.best_epoch == other.best_epoch
-    assert len(one.history) == len(other.history)
-    for row, same in zip(without_times(one.history), without_times(other.history), strict=True):
+def assert_same_training(one: Fitted, history: list[dict[str, float]], model: keras.Model) -> None:
+    assert len(one.history) == len(history)
+    for row, same in zip(without_times(one.history), without_times(history), strict=True):
         assert row == pytest.approx(same, rel=1e-3, abs=1e-4)
-    for weight, same_weight in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+    for weight, same_weight in zip(one.model.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(weight, same_weight, atol=1e-3)
 
 
@@ -76,7 +104,7 @@ def test_validation_rows_are_never_trained_on(
         return Dataset("spoiled", Split(images, labels))
 
     def weights(name: str, data: Dataset) -> list[np.ndarray]:
-        found = fitted(begun(tmp_path / name, config, data), data, silent())
+        found = fitted(new_run(tmp_path / name, config, data), data, silent())
         np.testing.assert_array_equal(found.valid_rows, valid_rows)
         np.testing.assert_array_equal(found.train_rows, train_rows)
         return list(found.model.get_weights())
@@ -88,93 +116,95 @@ def test_validation_rows_are_never_trained_on(
     assert max(np.abs(one - other).max() for one, other in zip(plain, one_row, strict=True)) > 1e-3
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
 def test_a_resumed_training_ends_as_an_unbroken_one(
-    few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path, stop: int
+    few: Dataset, finished: Run, stopped: Run, silent: Watch
 ) -> None:
-    whole = fitted(begun(tmp_path / "whole", config, few), few, silent())
-    assert [row["epoch"] for row in whole.history] == [1, 2, 3]
+    import keras
 
-    run = begun(tmp_path / "broken", config, few)
-    interrupted(run, few, silent(stop_in_epoch=stop))
     watcher = silent()
-    resumed = fitted(run, few, watcher, resume=True)
-    assert watcher.epochs == list(range(stop, 4))
-    assert run.history() == resumed.history
-    assert_same_training(resumed, whole)
+    resumed = fitted(stopped, few, watcher, resume=True)
+    assert watcher.epochs == [2, 3]
+    assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
+    assert stopped.history() == resumed.history
+    assert_same_training(resumed, finished.history(), keras.models.load_model(finished.model_file))
+
+
+@pytest.mark.slow
+def test_a_training_killed_before_its_first_epoch_begins_again(
+    few: Dataset, config: RunConfig, finished: Run, silent: Watch, tmp_path: Path
+) -> None:
+    import keras
+
+    run = new_run(tmp_path / "run", config, few)
+    interrupted(run, few, silent(stop_in_epoch=1))
+    resumed = fitted(run, few, silent(), resume=True)
+    assert_same_training(resumed, finished.history(), keras.models.load_model(finished.model_file))
 
 
 def test_plateau_and_early_stop_remember(
-    noise: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
+    noise: Dataset, noise_config: RunConfig, noise_run: tuple[Run, Fitted], silent: Watch, tmp_path: Path
 ) -> None:
-    config = replace(config, recipe=RecipeName.NOTEBOOK, epochs=30)
-    whole = fitted(begun(tmp_path / "whole", config, noise), noise, silent())
-    rates = [row["learning_rate"] for row in whole.history]
-    cut = rates.index(pytest.approx(1e-4))  # the first epoch at the lower rate
+    _, whole = noise_run
+    cut = [row["learning_rate"] for row in whole.history].index(pytest.approx(1e-4))
     assert len(whole.history) == whole.best_epoch + 5 < 30  # stopped by its patience
 
-    run = begun(tmp_path / "broken", config, noise)
+    run = new_run(tmp_path / "run", noise_config, noise)
     interrupted(run, noise, silent(stop_in_epoch=cut + 1))
     state = json.loads(run.state_file.read_text())
     plateau, early_stop = state["callbacks"]
     losses = [row["val_loss"] for row in state["history"]]
     assert plateau["best"] == early_stop["best"] == pytest.approx(min(losses))
     assert (plateau["cooldown_counter"], early_stop["wait"]) == (1, 3)
-    assert_same_training(fitted(run, noise, silent(), resume=True), whole)
+    resumed = fitted(run, noise, silent(), resume=True)
+    assert resumed.best_epoch == whole.best_epoch
+    assert_same_training(resumed, whole.history, whole.model)
 
 
 def test_a_training_that_stopped_by_itself_is_not_trained_on(
-    noise: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
+    noise: Dataset, noise_run: tuple[Run, Fitted], silent: Watch
 ) -> None:
-    run = begun(tmp_path / "run", replace(config, recipe=RecipeName.NOTEBOOK, epochs=30), noise)
-    first = fitted(run, noise, silent())
+    run, first = noise_run
     watcher = silent()
     again = fitted(run, noise, watcher, resume=True)
     assert watcher.epochs == []
-    assert_same_training(again, first)
+    assert_same_training(again, first.history, first.model)
 
 
-def test_the_best_epoch_is_kept(noise: Dataset, config: RunConfig, silent: Watch, tmp_path: Path) -> None:
-    config = replace(config, recipe=RecipeName.NOTEBOOK, epochs=30)
-    found = fitted(begun(tmp_path / "run", config, noise), noise, silent())
+def test_the_best_epoch_is_kept(noise: Dataset, noise_run: tuple[Run, Fitted]) -> None:
+    _, found = noise_run
     losses = [row["val_loss"] for row in found.history]
     assert found.best_epoch == int(np.argmin(losses)) + 1 < len(losses)
-    found.model.compile(loss="sparse_categorical_crossentropy")
     valid = noise.train.take(found.valid_rows)
-    loss = found.model.evaluate(valid.images[..., None] / 255, valid.labels, verbose=0)
+    loss = evaluate(found.model.predict(to_input(valid.images), verbose=0), valid.labels).loss
     assert loss == pytest.approx(min(losses), rel=1e-3)
     assert {layer.compute_dtype for layer in found.model.layers} == {"float32"}
 
 
-def test_a_checkpoint_that_was_being_written_does_no_harm(
-    few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
-) -> None:
-    run = begun(tmp_path / "run", config, few)
-    interrupted(run, few, silent(stop_in_epoch=2))
-    (run.path / "checkpoint-0002.keras").write_bytes(b"half a file")
-    (run.path / ".state.json.123.tmp").write_bytes(b"{")
-    assert len(fitted(run, few, silent(), resume=True).history) == 3
-    assert len(list(run.path.glob("checkpoint-*.keras"))) == 1
+def test_a_checkpoint_that_was_being_written_does_no_harm(few: Dataset, stopped: Run, silent: Watch) -> None:
+    (stopped.path / "checkpoint-0002.keras").write_bytes(b"half a file")
+    (stopped.path / ".state.json.123.tmp").write_bytes(b"{")
+    watcher = silent(stop_in_epoch=3)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(stopped, few, watcher, resume=True)
+    assert watcher.epochs == [2]
+    assert [file.name for file in stopped.path.glob("checkpoint-*.keras")] == ["checkpoint-0002.keras"]
+    assert (stopped.path / "checkpoint-0002.keras").stat().st_size > 100_000
 
 
-def test_other_data_is_refused(few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path) -> None:
-    run = begun(tmp_path / "run", config, few)
-    interrupted(run, few, silent(stop_in_epoch=2))
+def test_other_data_is_refused(few: Dataset, stopped: Run, silent: Watch) -> None:
     other = Split(few.train.images, np.roll(few.train.labels, 1))
-    before = run.state_file.read_bytes()
+    before = stopped.state_file.read_bytes()
     with pytest.raises(RunError, match="same --data"):
-        fit(run, run.config(), other, silent(), resume=True)
-    assert run.state_file.read_bytes() == before
+        fit(stopped, stopped.config(), other, silent(), resume=True)
+    assert stopped.state_file.read_bytes() == before
 
 
-def test_damaged_state_is_refused(few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path) -> None:
-    run = begun(tmp_path / "run", config, few)
-    interrupted(run, few, silent(stop_in_epoch=2))
-    state = run.state_file.read_text()
+def test_damaged_state_is_refused(few: Dataset, stopped: Run, silent: Watch) -> None:
+    state = stopped.state_file.read_text()
     for damaged in ("", "[]", '{"epoch": 1}', state.replace("checkpoint-0001", "checkpoint-0009")):
-        run.state_file.write_text(damaged)
+        stopped.state_file.write_text(damaged)
         with pytest.raises(RunError):
-            fitted(run, few, silent(), resume=True)
+            fitted(stopped, few, silent(), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +215,7 @@ def test_a_diverged_training_ends_and_keeps_its_last_good_epoch(
 ) -> None:
     from digits_edge.trainer._callbacks import Journal
 
-    run = begun(tmp_path / "run", config, few)
+    run = new_run(tmp_path / "run", config, few)
     with pytest.raises(DivergedError, match="epoch 1"):
         Journal(run, resumable=[], state=None).on_epoch_end(0, logs)
     assert not run.state_file.exists()
@@ -197,5 +227,5 @@ def test_data_that_cannot_be_split_makes_no_run(
 ) -> None:
     small = Dataset("small", few.train.take(np.arange(count)))
     with pytest.raises(InputError, match="labelled images do not split"):
-        begun(tmp_path / "run", replace(config, stratify=stratify), small)
+        new_run(tmp_path / "run", replace(config, stratify=stratify), small)
     assert not (tmp_path / "run").exists()

@@ -21,6 +21,7 @@ from digits_edge.trainer.recipes import RecipeName
 from digits_edge.trainer.runs import Run, RunConfig
 from digits_edge.trainer.training import configure, load_data, new_run, resume, train
 
+FILES = ["history.csv", "metrics.json", "model.keras", "pictures", "predictions.csv", "run.json"]
 PICTURES = ["architecture", "confusion", "curves", "misclassified", "samples"]
 Watch = Callable[..., Any]
 
@@ -37,8 +38,7 @@ def names(directory: Path) -> list[str]:
 
 
 def test_a_finished_run_holds_what_it_should_and_nothing_else(finished: Run) -> None:
-    files = ["history.csv", "metrics.json", "model.keras", "pictures", "predictions.csv", "run.json"]
-    assert names(finished.path) == files
+    assert names(finished.path) == FILES
     assert names(finished.pictures) == sorted(f"{name}.png" for name in [*PICTURES, "predictions"])
     assert finished.finished
 
@@ -97,12 +97,55 @@ def test_the_predictions_are_the_saved_models(finished: Run, few: Dataset) -> No
     np.testing.assert_allclose([float(row["Confidence"]) for row in rows], expected.max(axis=1), atol=1e-4)
 
 
-def test_without_test_images_the_validation_images_are_reported(
-    few: Dataset, config: RunConfig, silent: Watch, tmp_path: Path
+@pytest.fixture(scope="module")
+def kaggle(few: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory as Kaggle gives it: no labelled test images."""
+    directory = tmp_path_factory.mktemp("kaggle")
+    assert few.unlabelled is not None
+    pixels = ",".join(f"pixel{number}" for number in range(784))
+    train = np.column_stack([few.train.labels, few.train.images.reshape(-1, 784)])
+    test = few.unlabelled.reshape(-1, 784)
+    np.savetxt(directory / "train.csv", train, "%d", ",", header=f"label,{pixels}", comments="")
+    np.savetxt(directory / "test.csv", test, "%d", ",", header=pixels, comments="")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def killed_late(
+    kaggle: Path, config: RunConfig, silent: Watch, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Run, Dataset]:
+    """A run that was killed after its last epoch, then again in each later stage, then finished."""
+    settings = replace(config, data=str(kaggle), epochs=1)
+    data = load_data(settings)
+    run = new_run(tmp_path_factory.mktemp("killed") / "run", settings, data)
+    with pytest.raises(KeyboardInterrupt):
+        train(run.config(), data, run, silent(stop_in_stage="evaluating"))
+    for stage in ("drawing", "predicting"):
+        with pytest.raises(KeyboardInterrupt):
+            resume(run, silent(stop_in_stage=stage))
+        assert not run.finished
+        with pytest.raises(RunError, match="--resume"):
+            run.metrics()
+    watcher = silent()
+    resume(run, watcher)
+    assert watcher.epochs == []
+    return run, data
+
+
+def test_a_run_killed_after_its_last_epoch_is_finished_without_training(
+    killed_late: tuple[Run, Dataset],
 ) -> None:
-    data = Dataset("train only", few.train)
-    run = new_run(tmp_path / "run", replace(config, epochs=1), data)
-    metrics = train(run.config(), data, run, silent()).metrics()
+    run, _ = killed_late
+    assert run.metrics()["epochs"] == len(run.history()) == 1
+    assert names(run.path) == FILES
+    assert names(run.pictures) == sorted(f"{name}.png" for name in [*PICTURES, "predictions"])
+
+
+def test_without_test_images_the_validation_images_are_reported(
+    killed_late: tuple[Run, Dataset], config: RunConfig
+) -> None:
+    run, data = killed_late
+    metrics = run.metrics()
     assert "test" not in metrics
     assert metrics["report"]["split"] == "valid"
     assert sum(map(sum, metrics["report"]["confusion"])) == 40
@@ -111,41 +154,6 @@ def test_without_test_images_the_validation_images_are_reported(
     assert rows
     assert set(rows) <= set(valid_rows.tolist())
     assert [error["true"] for error in metrics["report"]["errors"]] == data.train.labels[rows].tolist()
-    assert not run.predictions_file.exists()
-    assert names(run.pictures) == [f"{name}.png" for name in PICTURES]
-
-
-@pytest.mark.parametrize("stage", ["evaluating", "drawing", "predicting"])
-def test_a_run_killed_after_its_last_epoch_is_finished_without_training(
-    config: RunConfig, silent: Watch, tmp_path: Path, stage: str, few: Dataset
-) -> None:
-    kaggle = tmp_path / "digits"
-    write_kaggle(kaggle, few)
-    settings = replace(config, data=str(kaggle), epochs=1)
-    data = load_data(settings)
-    run = new_run(tmp_path / "run", settings, data)
-    with pytest.raises(KeyboardInterrupt):
-        train(run.config(), data, run, silent(stop_in_stage=stage))
-    assert not run.finished
-    with pytest.raises(RunError, match="--resume"):
-        run.metrics()
-    watcher = silent()
-    resume(run, watcher)
-    assert watcher.epochs == []
-    assert run.metrics()["epochs"] == 1
-    assert not run.state_file.exists()
-    assert names(run.pictures) == sorted(f"{name}.png" for name in [*PICTURES, "predictions"])
-
-
-def write_kaggle(directory: Path, data: Dataset) -> None:
-    directory.mkdir()
-    assert data.unlabelled is not None
-    pixels = ",".join(f"pixel{number}" for number in range(784))
-    train = np.column_stack([data.train.labels, data.train.images.reshape(-1, 784)])
-    np.savetxt(directory / "train.csv", train, "%d", ",", header=f"label,{pixels}", comments="")
-    np.savetxt(
-        directory / "test.csv", data.unlabelled.reshape(-1, 784), "%d", ",", header=pixels, comments=""
-    )
 
 
 def test_resuming_a_finished_run_changes_nothing(finished: Run, silent: Watch) -> None:

@@ -147,7 +147,7 @@ def curves(history: Sequence[Mapping[str, float]], *, best_epoch: int) -> Figure
         rate.yaxis.set_major_locator(LogLocator(numticks=12))
         rate.minorticks_off()
     else:  # a schedule that may end at 0
-        rate.set_ylim(0, max(rates) * 1.15)
+        rate.set_ylim(0, max(rates) * 1.15 or 1)
     for axes in (loss, accuracy, rate):
         axes.axvline(best_epoch, color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
         axes.grid(axis="y")
