@@ -6,6 +6,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO      := demo
 EDGE      := $(BIN)/digits-edge
+DEFAULT   := runtime/digits_edge/runtime/models/default
 
 # pip reads these two; the second holds for what builds the packages.
 export PIP_CONSTRAINT = constraints.txt
@@ -14,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check format constraints clean clean-demo
+.PHONY: help demo models results test test-all check format constraints clean clean-demo
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,25 +23,38 @@ help: ## List what there is to make
 demo: $(DEMO)/run/metrics.json ## Train, export, prove, measure and classify: the whole path on real digits, in demo/
 	rm -rf $(DEMO)/bundles $(DEMO)/samples $(DEMO)/submission.csv
 	$(EDGE) export $(DEMO)/run --format all --precision all --out $(DEMO)/bundles
-	$(EDGE) bench $(DEMO)/bundles/* --quick --out $(DEMO)/bench
+	$(EDGE) bench $(DEMO)/bundles/*/ --run $(DEMO)/run --quick --save $(DEMO)/bench.json --plot $(DEMO)/bench.png
 	$(EDGE) samples $(DEMO)/samples
-	$(EDGE) predict $(DEMO)/samples/test.csv --submission $(DEMO)/submission.csv
-	$(EDGE) predict $(DEMO)/samples/pictures
+	$(EDGE) predict $(DEMO)/samples/test.csv --bundle $(DEMO)/bundles/edge-onnx-int8 --submission $(DEMO)/submission.csv
+	$(EDGE) predict $(DEMO)/samples/pictures --bundle $(DEMO)/bundles/edge-onnx-int8
 	@printf '%s\n' '' 'All of it lies here:' \
 	  '  $(DEMO)/run             the trained model, its history, metrics and pictures' \
-	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.html and MODEL_CARD.md' \
-	  '  $(DEMO)/bench           the measurements as JSON, and their plot' \
-	  '  $(DEMO)/samples         a test.csv as Kaggle has it, and a few pictures' \
+	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.json and MODEL_CARD.md' \
+	  '  $(DEMO)/bench.json      the measurements, and their plot in bench.png' \
+	  '  $(DEMO)/samples         a test.csv in Kaggle'"'"'s format, and a few pictures' \
 	  '  $(DEMO)/submission.csv  the answers to that test.csv' \
 	  'make demo once more keeps the trained run; make clean-demo starts over.'
 
 # A finished run is kept; one that was interrupted goes on from its last epoch.
 $(DEMO)/run/metrics.json: | $(INSTALLED)
-	if [ -f $(DEMO)/run/state.json ]; then \
-	  $(EDGE) train --resume $(DEMO)/run; \
-	else \
-	  rm -rf $(DEMO)/run && $(EDGE) train --arch edge --recipe cosine --epochs 10 --out $(DEMO)/run; \
-	fi
+	$(call train,$(DEMO)/run,--arch edge --recipe cosine --epochs 10)
+
+models: $(INSTALLED) ## Train what is missing in models/, and export and prove it anew (hours; goes on where it was stopped)
+	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
+	$(call train,models/edge-cosine,--arch edge --recipe cosine)
+	$(EDGE) export models/cnn-notebook --format all --precision all --out models
+	$(EDGE) export models/edge-cosine --format all --precision all --out models
+	rm -rf $(DEFAULT) && cp -r models/edge-onnx-int8 $(DEFAULT)
+
+# $(1) run directory, $(2) options: nothing to do if it is finished, resumed if it was interrupted.
+train = if [ -f $(1)/state.json ]; then $(EDGE) train --resume $(1); \
+	elif [ ! -f $(1)/metrics.json ]; then rm -rf $(1) && $(EDGE) train $(2) --out $(1); fi
+
+results: $(INSTALLED) ## Measure models/ on this machine, and write docs/results.md and README's table (nothing else may run)
+	$(EDGE) bench models/cnn-onnx-*/ models/cnn-tflite-*/ --run models/cnn-notebook --save models/bench-cnn.json --plot docs/bench-cnn.png
+	$(EDGE) bench models/edge-onnx-*/ models/edge-tflite-*/ --run models/edge-cosine --save models/bench-edge.json --plot docs/bench-edge.png
+	$(BIN)/python -m pytest benchmarks/suites/test_training.py -q --benchmark-json models/bench-training.json
+	$(EDGE) results models/bench-cnn.json models/bench-edge.json --training models/bench-training.json --readme README.md
 
 test: $(INSTALLED) ## Run the quick tests
 	$(BIN)/python -m pytest -m "not slow" -n 2 -p no:benchmark

@@ -1,5 +1,5 @@
 """The command line: one thin file a command."""
 
-from digits_edge.cli.app import app, main
+from digits_edge.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from digits_edge.cli.bench import bench
+from digits_edge.cli.export import export
+from digits_edge.cli.predict import predict
+from digits_edge.cli.results import results
 from digits_edge.cli.samples import samples
 from digits_edge.cli.train import train
 
@@ -19,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a fault of ours shows Python's own traceback
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: tuple[Callable[..., None], ...] = (train, samples)
+_COMMANDS: tuple[Callable[..., None], ...] = (train, export, predict, bench, samples, results)
 for _command in _COMMANDS:
     # Typer would keep the line breaks of a docstring; the terminal has its own.
     _paragraphs = str(_command.__doc__).split("\n\n")

@@ -33,7 +33,7 @@ _LIBRARIES = (
 )
 
 # How far a probability may move on another processor. Floats: other orders of summation. int8: the integers
-# are exact, but an engine may round a tie the other way, which moves a logit by a quantization step, some 0.1.
+# are exact, but an engine may round a tie the other way, which moves a logit by a step of some 0.1.
 GOLDEN_TOLERANCE: Mapping[Precision, float] = {Precision.FLOAT32: 1e-4, Precision.INT8: 0.02}
 
 

@@ -1,0 +1,101 @@
+"""Small networks with lively weights, and real digits to ask them about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from digits_edge.trainer.backend import start_keras
+from digits_edge.trainer.datasets import Dataset, load_dataset
+
+if TYPE_CHECKING:
+    import keras
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keras() -> None:
+    start_keras()
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    return load_dataset()
+
+
+@pytest.fixture(scope="session")
+def digits(mnist: Dataset) -> NDArray[np.uint8]:
+    """32 test images."""
+    assert mnist.test is not None
+    return mnist.test.images[:32]
+
+
+@pytest.fixture(scope="session")
+def calibration(mnist: Dataset) -> NDArray[np.uint8]:
+    """128 training images."""
+    return mnist.train.images[:128]
+
+
+Randomise = Callable[["keras.Model", int], "keras.Model"]
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Randomise:
+    """Gives normalisations statistics as if trained, gammas of both signs and of zero among them."""
+
+    def draw(model: keras.Model, seed: int) -> keras.Model:
+        import keras
+
+        rng = np.random.default_rng(seed)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                channels = layer.moving_mean.shape[0]
+                if layer.scale:
+                    gamma = rng.normal(1.0, 0.7, channels)
+                    layer.gamma.assign(np.where(rng.random(channels) < 0.1, 0.0, gamma))
+                if layer.center:
+                    layer.beta.assign(rng.normal(0.0, 0.5, channels))
+                layer.moving_mean.assign(rng.normal(0.2, 0.3, channels))
+                layer.moving_variance.assign(rng.uniform(0.3, 2.0, channels))
+            elif getattr(layer, "bias", None) is not None:
+                layer.bias.assign(rng.normal(0.0, 0.3, layer.bias.shape))
+        return model
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def chain(randomise: Randomise) -> Callable[..., keras.Model]:
+    """Builds a network from its layers."""
+
+    def build(*layers: Any, seed: int = 0) -> keras.Model:
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        return randomise(keras.Sequential([keras.Input((28, 28, 1)), *layers], name="small"), seed)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def asked() -> Callable[[keras.Model, NDArray[np.uint8]], NDArray[np.float32]]:
+    """A Keras model's probabilities for uint8 images."""
+
+    def ask(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        from digits_edge.trainer.fit import to_input
+
+        return np.asarray(model(to_input(images), training=False))
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def softmax() -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    return probabilities
