@@ -37,7 +37,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table.add_column(heading, justify="right")
     for change in comparison.changes:
         mark = _MARKS[change.verdict] if comparison.comparable else ""
-        table.add_row(change.subject, change.figure, *_then_and_now(change), mark)
+        table.add_row(_plain(change.subject), _plain(change.figure), *_then_and_now(change), mark)
     console.print(_title("Then and now; in brackets, what the spreads of both leave open"))
     console.print(table)
 
@@ -57,16 +57,16 @@ def _parts(results: Results) -> Iterator[RenderableType]:
         yield _title("How many times the throughput, round by round: median and middle 80 %")
         yield _ratio_table(ratios)
     if results.notes:
-        yield "\n" + "\n".join(f"[yellow]note:[/] {note}" for note in results.notes)
+        yield "\n" + "\n".join(f"[yellow]note:[/] {_plain(note)}" for note in results.notes)
 
 
 def _head(results: Results) -> Iterator[str]:
     load = "" if results.load_average is None else f"; load average {results.load_average:.2f} at the start"
     rounds = len(results.subjects[0].rates[0].images_per_second.rounds)
-    yield f"{results.machine}{load}"
+    yield _plain(f"{results.machine}{load}")
     yield (
         f"{rounds} rounds, every subject in each; medians, ± half the width of the middle 80 % of them; "
-        f"answers checked on {results.data.images:,} test images of {results.data.name}"
+        f"answers checked on {results.data.images:,} test images of {_plain(results.data.name)}"
     )
     if results.effort == QUICK.name:
         yield "[yellow]quick: a first look in seconds; leave out --quick for figures to rely on[/]"
@@ -84,7 +84,7 @@ def _start_table(subjects: Sequence[SubjectResult]) -> Table:
     for subject in subjects:
         start = subject.start
         table.add_row(
-            subject.name,
+            _plain(subject.name),
             subject.engine,
             f"{subject.accuracy:.2%}",
             f"{subject.bytes / 1024:,.0f}",
@@ -106,7 +106,7 @@ def _latency_table(subjects: Sequence[SubjectResult]) -> Table:
     for subject in subjects:
         latency = subject.latency
         figures = (latency.p50_us, latency.p90_us, latency.p99_us)
-        table.add_row(subject.name, *map(_figure, figures), f"{latency.calls:,}")
+        table.add_row(_plain(subject.name), *map(_figure, figures), f"{latency.calls:,}")
     return table
 
 
@@ -120,7 +120,7 @@ def _rate_table(subjects: Sequence[SubjectResult]) -> Table:
         rates = [subject.rate(batch) for batch in BATCHES]
         largest = rates[-1]
         table.add_row(
-            subject.name,
+            _plain(subject.name),
             *("–" if rate is None else _figure(rate.images_per_second) for rate in rates),
             "–" if largest is None else f"{1e6 * largest.cpu_seconds_per_image.median:,.1f}",
         )
@@ -138,7 +138,7 @@ def _workers_table(subjects: Sequence[SubjectResult]) -> Table:
         if not subject.is_baseline:
             rates = [subject.rate(LARGEST, workers) for workers in (*asked, None)]
             cells = ["–" if rate is None else _figure(rate.images_per_second) for rate in rates]
-            table.add_row(subject.name, *cells[:-1], f"{cells[-1]} ({subject.default_workers})")
+            table.add_row(_plain(subject.name), *cells[:-1], f"{cells[-1]} ({subject.default_workers})")
     return table
 
 
@@ -148,7 +148,7 @@ def _ratio_table(ratios: Sequence[Ratio]) -> Table:
     table.add_column("batch", justify="right")
     baselines = list(dict.fromkeys(ratio.baseline for ratio in ratios))
     for baseline in baselines:
-        table.add_column(f"÷ {baseline}", justify="right")
+        table.add_column(_plain(f"÷ {baseline}"), justify="right")
     found = {(ratio.subject, ratio.batch, ratio.baseline): ratio.ratio for ratio in ratios}
     for subject in dict.fromkeys(ratio.subject for ratio in ratios):
         for batch in (BATCHES[0], LARGEST):
@@ -156,8 +156,15 @@ def _ratio_table(ratios: Sequence[Ratio]) -> Table:
             cells = [
                 "–" if it is None else f"[bold]{it.median:.2f}[/] ({it.low:.2f}–{it.high:.2f})" for it in each
             ]
-            table.add_row(subject, f"{batch:,}", *cells)
+            table.add_row(_plain(subject), f"{batch:,}", *cells)
     return table
+
+
+def _plain(text: str) -> str:
+    """Text with brackets that stay brackets: names and paths are the user's."""
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def _title(text: str) -> str:

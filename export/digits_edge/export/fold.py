@@ -99,6 +99,9 @@ def _chain(model: keras.Model) -> list[Any]:
         raise UnsupportedLayerError(
             f"{model.name!r} goes from {ends[0]} to {ends[1]}; expected (28, 28, 1) to (10,)"
         )
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            raise UnsupportedLayerError(f"layer {layer.name!r} is a network of its own; expected plain layers")
     for before, after in zip(model.layers[:-1], model.layers[1:], strict=True):
         if [id(output) for output in _tensors(before.output)] != [
             id(value) for value in _tensors(after.input)

@@ -60,8 +60,10 @@ def randomise() -> Randomise:
                     layer.beta.assign(rng.normal(0.0, 0.5, channels))
                 layer.moving_mean.assign(rng.normal(0.2, 0.3, channels))
                 layer.moving_variance.assign(rng.uniform(0.3, 2.0, channels))
-            elif getattr(layer, "bias", None) is not None:
-                layer.bias.assign(rng.normal(0.0, 0.3, layer.bias.shape))
+            elif isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+                layer.kernel.assign(layer.kernel * 2)
+                if layer.use_bias:
+                    layer.bias.assign(rng.normal(0.0, 0.3, layer.bias.shape))
         return model
 
     return draw

@@ -24,8 +24,8 @@ Ask = Callable[["keras.Model", NDArray[np.uint8]], NDArray[np.float32]]
 Softmax = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 TOLERANCE = 1e-5
-SEEDS = range(24)
-MORE_SEEDS = range(24, 200)
+SEEDS = range(32)
+MORE_SEEDS = range(32, 200)
 
 
 def deployed(
@@ -71,7 +71,7 @@ def test_nothing_but_convolutions_products_and_pools_is_left(architecture: Archi
 
 def test_multiply_adds_are_those_of_the_design() -> None:
     assert fold(build(Architecture.CNN), pixel_scale=1.0).multiply_adds == 98_604_692
-    assert fold(build(Architecture.EDGE), pixel_scale=1.0).multiply_adds == 1_919_616
+    assert fold(build(Architecture.EDGE), pixel_scale=1.0).multiply_adds == 1_922_240
 
 
 # Random networks of the same grammar.
@@ -325,6 +325,10 @@ def head() -> list[Any]:
     return [layers.Flatten(name="flat"), layers.Dense(10, activation="softmax", name="out")]
 
 
+def pool_first(k: Any) -> Any:
+    return k.MaxPooling2D(2, data_format="channels_first", name="here")
+
+
 @pytest.mark.parametrize(
     ("words", "body"),
     [
@@ -336,14 +340,14 @@ def head() -> list[Any]:
         (r"'here' is a LeakyReLU", lambda k: [k.LeakyReLU(name="here")]),
         (r"'here' is a PReLU", lambda k: [k.PReLU(name="here")]),
         (r"'here' is no plain ReLU", lambda k: [k.Conv2D(2, 3), k.ReLU(max_value=6.0, name="here")]),
-        (r"ReLU 'here' follows no layer", lambda k: [k.MaxPooling2D(2), k.ReLU(name="here")]),
+        (r"ReLU 'here' follows no layer", lambda k: [k.Conv2D(2, 3), k.MaxPooling2D(2), k.ReLU(name="here")]),
         (r"'here' is dilated or grouped", lambda k: [k.Conv2D(2, 3, dilation_rate=2, name="here")]),
         (r"'here' is dilated or grouped", lambda k: [k.Conv2D(2, 1), k.Conv2D(2, 3, groups=2, name="here")]),
         (r"'here' is a DepthwiseConv2D", lambda k: [k.DepthwiseConv2D(3, name="here")]),
         (r"'here' is a AveragePooling2D", lambda k: [k.AveragePooling2D(2, name="here")]),
         (r"'here' is over axis 1", lambda k: [k.BatchNormalization(axis=1, name="here")]),
         (r"'here' is a LayerNormalization", lambda k: [k.LayerNormalization(name="here")]),
-        (r"'here' is channels-first", lambda k: [k.MaxPooling2D(2, data_format="channels_first", name="here")]),
+        (r"'here' is channels-first", lambda k: [k.Conv2D(2, 3), pool_first(k)]),
         (r"'here' is a RandomCrop", lambda k: [k.RandomCrop(24, 24, name="here")]),
         (r"dense layer 'here' on shape \(28, 28, 1\)", lambda k: [k.Dense(3, name="here")]),
         (r"'here' keeps its dimensions", lambda k: [k.GlobalAveragePooling2D(keepdims=True, name="here")]),
@@ -416,8 +420,8 @@ def test_networks_inside_networks_are_refused(chain: Chain) -> None:
     augmentation = keras.Sequential([layers.RandomRotation(0.1)], name="augmentation")
     images = keras.Input((28, 28, 1))
     body = keras.Model(images, layers.Conv2D(2, 3)(images), name="body")
-    refused(lambda: chain(augmentation, *head()), "'augmentation' is a Sequential")
-    refused(lambda: chain(body, *head()), "'body' is a Functional")
+    refused(lambda: chain(augmentation, *head()), "'augmentation' is a network of its own")
+    refused(lambda: chain(body, *head()), "'body' is a network of its own")
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 1), (28, 28, 3), (784,)])

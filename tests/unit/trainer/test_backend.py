@@ -64,6 +64,7 @@ def test_quiet_closes_what_it_opens() -> None:
     assert python(program).returncode == 0
 
 
+@pytest.mark.slow
 def test_keras_starts_and_works_without_a_word() -> None:
     program = "from digits_edge.trainer.backend import start_keras\nstart_keras()\nstart_keras()\n"
     program += "import keras\nassert float(keras.ops.sum(keras.ops.ones(3))) == 3\n"

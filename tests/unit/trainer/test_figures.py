@@ -144,9 +144,9 @@ def test_misclassified_shows_the_most_confident_first(
     assert picture.shape[1] == WIDTH
     text = words(figure).split("\n")
     assert "12 of 200 test images wrong; the 5 most confident (label → answer, confidence)" in text
-    assert [word for word in text if word.endswith(" %")] == ["72 %", "70 %", "68 %", "66 %", "64 %"]
+    assert [word for word in text if word.endswith(" %")] == ["72.0 %", "70.0 %", "68.0 %", "66.0 %", "64.0 %"]
     worst = max(evaluation.errors, key=lambda error: error.confidence)
-    assert text.index(f"{worst.true} →") < text.index("72 %")
+    assert text.index(f"{worst.true} →") < text.index("72.0 %")
     assert str(worst.predicted) in text
     blank = np.zeros_like(held_out.images)
     assert differ(picture, drawn(figures.misclassified(blank, evaluation, subject="x", most=5), tmp_path))

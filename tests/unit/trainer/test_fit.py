@@ -86,7 +86,7 @@ def assert_same_training(one: Fitted, history: list[dict[str, float]], model: ke
     for row, same in zip(without_times(one.history), without_times(history), strict=True):
         assert row == pytest.approx(same, rel=1e-3, abs=1e-4)
     for weight, same_weight in zip(one.model.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_allclose(weight, same_weight, atol=1e-3)
+        np.testing.assert_allclose(weight, same_weight, atol=1e-4)
 
 
 def test_validation_rows_are_never_trained_on(

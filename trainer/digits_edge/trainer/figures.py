@@ -158,7 +158,7 @@ def curves(history: Sequence[Mapping[str, float]], *, best_epoch: int) -> Figure
     accuracy.set_ylabel("accuracy")
     rate.set_ylabel("learning rate")
     rate.set_xlabel("epoch")
-    rate.set_xlim(1 - 0.02 * len(history), len(history) * 1.02)
+    rate.set_xlim(max(0.2, 1 - 0.02 * len(history)), len(history) * 1.02)
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
     figure.align_ylabels()
     loss.legend(loc="upper right", ncols=2, frameon=True, framealpha=1, edgecolor="none")
@@ -239,7 +239,7 @@ def misclassified(images: Images, evaluation: Evaluation, *, subject: str, most:
         left, baseline = number % columns, 0.4 + (number // columns + 1) * 1.25 - 0.07
         axes.text(left + 0.05, baseline, f"{error.true} →", weight="bold")
         axes.text(left + 0.34, baseline, str(error.predicted), weight="bold", color=VERMILLION)
-        axes.text(left + 0.95, baseline, f"{100 * error.confidence:.0f} %", ha="right", color=GREY, size=7)
+        axes.text(left + 0.95, baseline, f"{100 * error.confidence:.1f} %", ha="right", color=GREY, size=7)
     return _figure(axes)
 
 
@@ -267,7 +267,7 @@ def predictions(
         for number, row in enumerate(rows):
             left, baseline = number % columns, top + (number // columns + 1) * 1.27 - 0.08
             axes.text(left + 0.05, baseline, str(labels[row]), weight="bold", color=BLUE)
-            axes.text(left + 0.95, baseline, f"{100 * confidence[row]:.0f} %", ha="right", color=GREY, size=7)
+            axes.text(left + 0.95, baseline, f"{100 * confidence[row]:.1f} %", ha="right", color=GREY, size=7)
     return _figure(axes)
 
 
