@@ -34,6 +34,11 @@ def test_mypy_sees_every_file_and_finds_nothing(
     }
 
 
+def test_no_file_switches_its_checks_off(portion: Path) -> None:
+    switched = [file for file in portion.rglob("*.py") if re.search(r"#\s*mypy:", file.read_text("utf-8"))]
+    assert not switched
+
+
 def test_a_mistyped_file_in_any_portion_fails(portions: dict[str, Path], root: Path, tmp_path: Path) -> None:
     shutil.copy(root / "pyproject.toml", tmp_path)
     (tmp_path / "tests").mkdir()

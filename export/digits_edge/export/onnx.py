@@ -45,6 +45,7 @@ def to_onnx(network: Network, *, pixels: bool) -> onnx.ModelProto:
     """
     model = _convert(network, pixels=pixels)
     _keep_standard_operators(model)
+    _drop_idle_reshapes(model)
     _products_to_gemm(model.graph)
     _biases_into_convolutions(model.graph, [layer for layer in network.layers if isinstance(layer, Conv)])
     _name_after_layers(model.graph, network, pixels=pixels)
@@ -60,11 +61,10 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx
 
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
-        onnx.checker.check_model(inferred, full_check=True)
+        onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionError(f"the converted model is not valid ONNX: {error}") from error
-    return inferred
+    return model
 
 
 def _convert(network: Network, *, pixels: bool) -> onnx.ModelProto:
@@ -88,9 +88,30 @@ def _keep_standard_operators(model: onnx.ModelProto) -> None:
     del model.opset_import[:]
     model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     model.producer_name, model.producer_version, model.doc_string = "digits-edge", "", ""
+    model.graph.doc_string = ""  # has a number that grows from call to call
     del model.graph.value_info[:]
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _drop_idle_reshapes(model: onnx.ModelProto) -> None:
+    """Of reshapes in a row the last is enough, and none is needed that leaves the shape as it is.
+
+    tf2onnx makes them of transpositions that move an axis of length one, and does not see that they cancel.
+    """
+    import onnx
+
+    graph = model.graph
+    for first, second in _followed(graph, "Reshape", "Reshape"):
+        second.input[0] = first.input[0]
+        graph.node.remove(first)
+    values = (*graph.input, *onnx.shape_inference.infer_shapes(model).graph.value_info)
+    shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}
+    for node in [node for node in graph.node if node.op_type == "Reshape"]:
+        if shapes[node.input[0]] == shapes[node.output[0]]:  # the batch is 0 in both
+            for follower in graph.node:
+                follower.input[:] = [node.input[0] if x == node.output[0] else x for x in follower.input]
+            graph.node.remove(node)
 
 
 def _products_to_gemm(graph: onnx.GraphProto) -> None:
@@ -149,7 +170,7 @@ def _name_after_layers(graph: onnx.GraphProto, network: Network, *, pixels: bool
         raise ConversionError(
             f"tf2onnx made {' '.join(found)} of {network.name!r}; expected {' '.join(expected)}"
         )
-    drop_unused_constants(graph)
+    order_constants(graph)
     constants = {tensor.name for tensor in graph.initializer}
     names = {INPUT: INPUT, OUTPUT: OUTPUT}
     for node, part in zip(graph.node, parts, strict=True):
@@ -205,10 +226,11 @@ def _parts(layer: Layer) -> Iterator[_Part]:
         yield _Part(layer.name, "Relu")
 
 
-def drop_unused_constants(graph: onnx.GraphProto) -> None:
-    """Removes the constants that no node reads."""
-    used = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+def order_constants(graph: onnx.GraphProto) -> None:
+    """Removes the constants that no node reads; the others come as they are read, not as it happened."""
+    reads = list(dict.fromkeys(name for node in graph.node for name in node.input))
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    kept = [constants[name] for name in reads if name in constants]
     del graph.initializer[:]
     graph.initializer.extend(kept)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from digits_edge.export.deploy import INPUT, OUTPUT
 from digits_edge.export.errors import ConversionError
-from digits_edge.export.onnx import checked, drop_unused_constants
+from digits_edge.export.onnx import checked, order_constants
 
 if TYPE_CHECKING:
     import onnx
@@ -101,7 +101,7 @@ def _pixels_in(graph: onnx.GraphProto) -> None:
     for name, value in zip(quantize.input[1:], exact, strict=True):
         constant = next(tensor for tensor in graph.initializer if tensor.name == name)
         if not np.allclose(onnx.numpy_helper.to_array(constant), value, rtol=1e-3):
-            raise ConversionError("the calibration images do not span 0 to 255; pass real digits")
+            raise ConversionError("no calibration image has full ink (255); pass real digits")
         constant.CopyFrom(onnx.numpy_helper.from_array(value, name))
     dequantize.input[0] = reshape.output[0]
     graph.node.remove(quantize)
@@ -117,7 +117,7 @@ def _logits_out(graph: onnx.GraphProto) -> None:
     producer.output[0] = OUTPUT
     graph.node.remove(quantize)
     graph.node.remove(dequantize)
-    drop_unused_constants(graph)
+    order_constants(graph)
 
 
 def _only(graph: onnx.GraphProto, operator: str, matches: Callable[[onnx.NodeProto], bool]) -> onnx.NodeProto:

@@ -15,6 +15,7 @@ SCHEMA = 1
 MANIFEST_FILE = "manifest.json"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+_LONGEST_NAME = 100
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGITS = tuple("0123456789")
 _TEMPERATURES = (0.01, 100.0)  # beyond, float32 logits overflow, or every answer is as likely as the next
@@ -52,7 +53,7 @@ class FileEntry:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not _FILE_NAME.fullmatch(self.path):
+        if len(self.path) > _LONGEST_NAME or not _FILE_NAME.fullmatch(self.path):
             raise ManifestError(f"path is {_shown(self.path)}; expected a plain file name inside the bundle")
         if self.size < 1:
             raise ManifestError(f"size is {self.size}; expected at least 1 byte")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -47,7 +48,7 @@ def fitted(data: Split, *, pixels: slice) -> tuple[Weights, Weights]:
 
 def onnx_model(weights: Weights, bias: Weights, *, dtype: int, shape: Sequence[int], softmax: bool) -> bytes:
     """Images of any batch size to logits or probabilities."""
-    constants = {"w": weights, "b": bias, "flat": np.array([-1, 784], np.int64)}
+    constants: dict[str, NDArray[Any]] = {"w": weights, "b": bias, "flat": np.array([-1, 784], np.int64)}
     last = "p" if softmax else "logits"
     nodes = [
         helper.make_node("Cast", ["images"], ["x"], to=TensorProto.FLOAT),

@@ -56,7 +56,7 @@ def test_drift_that_both_share_is_not_in_the_ratio() -> None:
 
 def test_a_ratio_is_taken_round_by_round_and_not_of_medians() -> None:
     ratio = Estimate.of([1, 10, 100]).over(Estimate.of([100, 10, 50]))
-    assert ratio.rounds == (0.01, 1, 2)
+    assert list(ratio.rounds) == [0.01, 1, 2]
     assert ratio.median == 1
 
 

@@ -86,7 +86,7 @@ class RunConfig:
             self,
             data_digest=data_digest,
             versions={name: installed_version(name) for name in _LIBRARIES},
-            machine=f"{platform.processor() or platform.machine()} · {os.cpu_count()} CPUs · {platform.system()}",
+            machine=f"{_processor()} · {os.cpu_count()} CPUs · {platform.system()}",
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
 
@@ -232,6 +232,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _processor() -> str:
+    """The processor's name; Linux tells it in one file only, and on ARM not even there."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def installed_version(library: str) -> str:
