@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -61,8 +60,6 @@ def main() -> None:
         app(prog_name="digits-edge")
     except Exception as error:  # noqa: BLE001 (what is not ours to explain is raised again)
         sys.exit(_explain(error))
-    finally:
-        _flush()
 
 
 def _explain(error: Exception) -> int:
@@ -80,11 +77,3 @@ def _explain(error: Exception) -> int:
         raise error
     print("error:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201
     return code
-
-
-def _flush() -> None:
-    """Empties standard output while a broken pipe can still be kept quiet, as in `digits-edge … | head`."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,7 +17,7 @@ def bench(
     bundles: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[BUNDLE]...", help="Bundles to measure.  [default: the one inside the runtime]"
+            metavar="BUNDLE", help="Bundles to measure; the one inside the runtime if none is given."
         ),
     ] = None,
     run: Annotated[
@@ -29,7 +29,7 @@ def bench(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Data whose test images are answered and checked.  [default: the bundled MNIST]"),
+        typer.Option(help="Data whose test images are answered and checked; the bundled MNIST if not given."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look: fewer, shorter rounds, fewer images.")

@@ -18,6 +18,7 @@ All sums are done in float64; what is stored is float32.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,21 +92,22 @@ def fold(model: keras.Model, *, pixel_scale: float) -> Network:
 
 def _chain(model: keras.Model) -> list[Any]:
     """The layers in order, none of them used twice, those without effect at inference left out."""
-    ends = [
+    import keras
+
+    inputs, outputs = (
         [tuple(tensor.shape[1:]) for tensor in getattr(model, end, None) or ()]
         for end in ("inputs", "outputs")
-    ]
-    if ends != [[(28, 28, 1)], [(10,)]]:
+    )
+    if (inputs, outputs) != ([(28, 28, 1)], [(10,)]):
         raise UnsupportedLayerError(
-            f"{model.name!r} goes from {ends[0]} to {ends[1]}; expected (28, 28, 1) to (10,)"
+            f"{model.name!r} goes from {inputs} to {outputs}; expected (28, 28, 1) to (10,)"
         )
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            raise UnsupportedLayerError(f"layer {layer.name!r} is a network of its own; expected plain layers")
-    for before, after in zip(model.layers[:-1], model.layers[1:], strict=True):
-        if [id(output) for output in _tensors(before.output)] != [
-            id(value) for value in _tensors(after.input)
-        ]:
+            raise UnsupportedLayerError(f"layer {layer.name!r} is a network of its own; expected its layers")
+    # A Sequential is a chain by itself; once loaded from a file, its layers have inputs of former builds.
+    for before, after in () if isinstance(model, keras.Sequential) else pairwise(model.layers):
+        if _ids(before.output) != _ids(after.input):
             raise UnsupportedLayerError(
                 f"layer {after.name!r} does not follow {before.name!r}; expected a plain chain"
             )
@@ -118,8 +120,8 @@ def _is_identity(layer: Any) -> bool:
     return kind in _IDENTITY or (kind.startswith("Random") and layer.input.shape == layer.output.shape)
 
 
-def _tensors(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _ids(tensors: Any) -> list[int]:
+    return [id(tensor) for tensor in (tensors if isinstance(tensors, list | tuple) else [tensors])]
 
 
 class _Folder:

@@ -7,7 +7,6 @@ dynamic quantization slower than that.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,20 +89,22 @@ def quantize_static_qdq(
 
 
 def _pixels_in(graph: onnx.GraphProto) -> None:
-    """Makes the uint8 pixel the quantized value: QuantizeLinear behind the first reshape goes."""
+    """Makes the uint8 pixel the quantized value: the first QuantizeLinear goes."""
     import onnx
 
-    reshape = _only(graph, "Reshape", lambda node: node.input[0] == INPUT)
-    quantize = _only(graph, "QuantizeLinear", lambda node: node.input[0] == reshape.output[0])
-    dequantize = _only(graph, "DequantizeLinear", lambda node: node.input[0] == quantize.output[0])
+    value = INPUT
+    while (quantize := _reader(graph, value)).op_type in ("Reshape", "MaxPool"):  # as good on integers
+        value = quantize.output[0]
+    dequantize = _reader(graph, quantize.output[0])
+    _expect_pair(quantize, dequantize)
     # Calibration saw blank paper and full ink, so this is what it found up to rounding; now it is exact.
     exact: tuple[NDArray[Any], ...] = (np.array(_PIXEL_SCALE), np.array(0, np.uint8))
-    for name, value in zip(quantize.input[1:], exact, strict=True):
+    for name, number in zip(quantize.input[1:], exact, strict=True):
         constant = next(tensor for tensor in graph.initializer if tensor.name == name)
-        if not np.allclose(onnx.numpy_helper.to_array(constant), value, rtol=1e-3):
+        if not np.allclose(onnx.numpy_helper.to_array(constant), number, rtol=1e-3):
             raise ConversionError("no calibration image has full ink (255); pass real digits")
-        constant.CopyFrom(onnx.numpy_helper.from_array(value, name))
-    dequantize.input[0] = reshape.output[0]
+        constant.CopyFrom(onnx.numpy_helper.from_array(number, name))
+    dequantize.input[0] = value
     graph.node.remove(quantize)
     graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
     del graph.value_info[:]
@@ -111,17 +112,30 @@ def _pixels_in(graph: onnx.GraphProto) -> None:
 
 def _logits_out(graph: onnx.GraphProto) -> None:
     """Leaves the last layer's result in float: ten numbers cost nothing, and confidence keeps its detail."""
-    dequantize = _only(graph, "DequantizeLinear", lambda node: node.output[0] == OUTPUT)
-    quantize = _only(graph, "QuantizeLinear", lambda node: node.output[0] == dequantize.input[0])
-    producer = next(node for node in graph.node if quantize.input[0] in node.output)
-    producer.output[0] = OUTPUT
+    dequantize = _writer(graph, OUTPUT)
+    quantize = _writer(graph, dequantize.input[0])
+    _expect_pair(quantize, dequantize)
+    _writer(graph, quantize.input[0]).output[0] = OUTPUT
     graph.node.remove(quantize)
     graph.node.remove(dequantize)
     order_constants(graph)
 
 
-def _only(graph: onnx.GraphProto, operator: str, matches: Callable[[onnx.NodeProto], bool]) -> onnx.NodeProto:
-    found: list[onnx.NodeProto] = [node for node in graph.node if node.op_type == operator and matches(node)]
+def _reader(graph: onnx.GraphProto, value: str) -> onnx.NodeProto:
+    return _only([node for node in graph.node if value in node.input], value)
+
+
+def _writer(graph: onnx.GraphProto, value: str) -> onnx.NodeProto:
+    return _only([node for node in graph.node if value in node.output], value)
+
+
+def _only(found: list[onnx.NodeProto], value: str) -> onnx.NodeProto:
     if len(found) != 1:
-        raise ConversionError(f"{len(found)} {operator} nodes where the quantizer should have left one")
+        raise ConversionError(f"{len(found)} nodes at {value!r} where the quantizer should have left one")
     return found[0]
+
+
+def _expect_pair(quantize: onnx.NodeProto, dequantize: onnx.NodeProto) -> None:
+    found = (quantize.op_type, dequantize.op_type)
+    if found != ("QuantizeLinear", "DequantizeLinear"):
+        raise ConversionError(f"the quantizer left {' and '.join(found)} where a Q/DQ pair should be")

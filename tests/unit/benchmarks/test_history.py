@@ -60,6 +60,14 @@ def test_a_change_within_the_noise_is_none(make_results: Make) -> None:
     comparison.require_no_regression(5)
 
 
+def test_a_change_of_next_to_nothing_is_none_however_calm_the_machine(make_results: Make) -> None:
+    still = (1.0, 1.0, 1.0)
+    comparison = compare(make_results(rounds=still), make_results(rounds=still, memory=1.01))
+    assert change(comparison, "own", "peak memory, MiB").verdict is Verdict.SAME
+    comparison = compare(make_results(rounds=still), make_results(rounds=still, memory=1.03))
+    assert change(comparison, "own", "peak memory, MiB").verdict is Verdict.WORSE
+
+
 def test_only_a_loss_of_more_than_allowed_fails(make_results: Make) -> None:
     comparison = compare(make_results(), make_results(own=0.9))
     comparison.require_no_regression(15)

@@ -60,10 +60,8 @@ def randomise() -> Randomise:
                     layer.beta.assign(rng.normal(0.0, 0.5, channels))
                 layer.moving_mean.assign(rng.normal(0.2, 0.3, channels))
                 layer.moving_variance.assign(rng.uniform(0.3, 2.0, channels))
-            elif isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-                layer.kernel.assign(layer.kernel * 2)
-                if layer.use_bias:
-                    layer.bias.assign(rng.normal(0.0, 0.3, layer.bias.shape))
+            elif getattr(layer, "bias", None) is not None:
+                layer.bias.assign(rng.normal(0.0, 0.3, layer.bias.shape))
         return model
 
     return draw
@@ -77,7 +75,11 @@ def chain(randomise: Randomise) -> Callable[..., keras.Model]:
         import keras
 
         keras.utils.set_random_seed(seed)
-        return randomise(keras.Sequential([keras.Input((28, 28, 1)), *layers], name="small"), seed)
+        model = keras.Sequential([keras.Input((28, 28, 1)), *layers], name="small")
+        for layer in model.layers:
+            if hasattr(layer, "kernel"):  # so small a network would otherwise say nearly the same of all digits
+                layer.kernel.assign(layer.kernel * 2)
+        return randomise(model, seed)
 
     return build
 

@@ -1,8 +1,9 @@
-"""A folded network gives Keras' answers, whatever the order of its layers; what cannot be folded is refused."""
+"""A folded network gives Keras' answers, whatever its order of layers; what cannot be folded is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,7 +203,9 @@ def test_the_random_networks_have_it_all(chain: Chain, digits: NDArray[np.uint8]
                 height, width = layer.kernel.shape[:2]
                 seen |= {f"kernel {height}", f"stride {layer.strides[0]}", layer.padding}
                 seen |= {"oblong"} if height != width else set()
-                seen |= {"border", f"border, stride {layer.strides[0]}"} if layer.border is not None else set()
+                seen |= (
+                    {"border", f"border, stride {layer.strides[0]}"} if layer.border is not None else set()
+                )
             if isinstance(layer, MaxPool):
                 seen |= {f"pool {layer.size[0]}", f"pool {layer.padding}", f"pool stride {layer.strides[0]}"}
                 seen |= {"negative gammas before a pool"} if isinstance(before, Affine) else set()
@@ -213,6 +216,20 @@ def test_the_random_networks_have_it_all(chain: Chain, digits: NDArray[np.uint8]
         *("stride 1", "stride 2", "border, stride 1", "border, stride 2", "negative gammas before a pool"),
         *("pool 2", "pool 3", "pool same", "pool valid", "pool stride 1", "pool stride 2", "pool stride 3"),
     }
+
+
+@pytest.mark.parametrize("kind", ["Sequential", "Functional"])
+def test_a_network_from_a_file_folds_as_before(
+    kind: str, chain: Chain, tmp_path: Path, digits: NDArray[np.uint8], asked: Ask, softmax: Softmax
+) -> None:
+    import keras
+
+    model = chain(*Grammar(0).layers())
+    if kind == "Functional":
+        model = keras.Model(model.inputs[0], model.outputs[0])
+    assert type(model).__name__ == kind
+    model.save(tmp_path / "model.keras")
+    assert_same(keras.models.load_model(tmp_path / "model.keras"), digits, asked, softmax)
 
 
 # Where a normalisation goes.
@@ -400,7 +417,9 @@ def test_branches_are_refused() -> None:
     def shared() -> keras.Model:
         images = keras.Input((28, 28, 1))
         twice = layers.Conv2D(1, 3, padding="same", name="twice")
-        return keras.Model(images, layers.Dense(10, activation="softmax")(layers.Flatten()(twice(twice(images)))))
+        return keras.Model(
+            images, layers.Dense(10, activation="softmax")(layers.Flatten()(twice(twice(images))))
+        )
 
     def two_answers() -> keras.Model:
         images = keras.Input((28, 28, 1))

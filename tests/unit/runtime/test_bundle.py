@@ -71,7 +71,9 @@ def test_a_link_to_a_bundle_is_followed(copied: Path, tmp_path: Path) -> None:
     ["missing", "missing/further", "x" * 300, "a\0b", "", "bundle/model.onnx", "bundle/model.onnx/further"],
 )
 def test_where_there_is_no_bundle(copied: Path, tmp_path: Path, place: str) -> None:
-    with pytest.raises(BundleNotFoundError, match="no bundle there .* make one with `digits-edge export`") as refused:
+    with pytest.raises(
+        BundleNotFoundError, match="no bundle there .* make one with `digits-edge export`"
+    ) as refused:
         Recognizer.load(tmp_path / place)
     assert refused.value.exit_code == 2
 

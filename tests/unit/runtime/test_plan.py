@@ -111,7 +111,8 @@ def test_quota_of_version_2(tmp_path: Path, limit: str, processors: int | None) 
 
 
 @pytest.mark.parametrize(
-    ("quota", "period", "processors"), [("-1", "100000", None), ("300000", "100000", 3), ("90000", "100000", 1)]
+    ("quota", "period", "processors"),
+    [("-1", "100000", None), ("300000", "100000", 3), ("90000", "100000", 1)],
 )
 @pytest.mark.parametrize("controllers", ["cpu", "cpu,cpuacct"])
 def test_quota_of_version_1(

@@ -63,7 +63,9 @@ def test_a_temperature_moves_confidence_but_no_label(logits: Logits) -> None:
 
 def test_answers_below_the_threshold_are_rejected() -> None:
     sure, torn, unsure = row(9), row(1, 1), row()
-    predictions = Predictions.from_logits(np.concatenate([sure, torn, unsure]), temperature=1.0, threshold=0.5)
+    predictions = Predictions.from_logits(
+        np.concatenate([sure, torn, unsure]), temperature=1.0, threshold=0.5
+    )
     assert predictions.rejected.tolist() == [False, True, True]
 
 

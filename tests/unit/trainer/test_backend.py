@@ -32,11 +32,12 @@ CHATTER = ["Python's own", "Python's error", "a native library", "a buffered C l
 
 
 def python(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         timeout=300,
         check=False,
     )

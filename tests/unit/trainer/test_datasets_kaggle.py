@@ -204,6 +204,17 @@ def with_each_row(edit: Callable[[list[str]], list[str]], *, after: int = -1) ->
     return lambda table: encoded([edit(row) if at > after else row for at, row in enumerate(table)])
 
 
+def test_pandas_reads_the_same(tmp_path: Path, mnist: Dataset) -> None:
+    import pandas as pd
+
+    path = tmp_path / "train.csv"
+    path.write_bytes(format_kaggle(mnist.train.images[:300], mnist.train.labels[:300]))
+    images, labels = read_kaggle(path)
+    frame = pd.read_csv(path)
+    np.testing.assert_array_equal(labels, frame.pop("label"))
+    np.testing.assert_array_equal(images.reshape(-1, 784), frame)
+
+
 MALFORMED: dict[str, tuple[Callable[[Table], bytes], str]] = {
     "row too short": (with_row(2, lambda row: row[:-1]), "row 3 is too short: 784 values; expected 785"),
     "row too long": (with_row(2, lambda row: [*row, "0"]), "row 3 is too long: 786 values; expected 785"),

@@ -100,9 +100,11 @@ def test_curves(tmp_path: Path) -> None:
     assert picture.shape == (1160, WIDTH)
     assert "Epoch 6 of 6 kept: validation loss 0.2000, accuracy 93.33 %" in words(figure)
     assert differ(picture, drawn(figures.curves(rows, best_epoch=5), tmp_path))
-    for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         other = [{**row, name: row[name] * 0.9} for row in rows]
         assert differ(picture, drawn(figures.curves(other, best_epoch=6), tmp_path)), name
+    later = [{**row, "learning_rate": 1e-3 if row["epoch"] < 5 else 1e-4} for row in rows]
+    assert differ(picture, drawn(figures.curves(later, best_epoch=6), tmp_path))
 
 
 @pytest.mark.parametrize("rates", [[1e-3], [0.0], [1e-3, 1e-3, 1e-4], [3e-3, 1e-3, 0.0]])
@@ -144,7 +146,13 @@ def test_misclassified_shows_the_most_confident_first(
     assert picture.shape[1] == WIDTH
     text = words(figure).split("\n")
     assert "12 of 200 test images wrong; the 5 most confident (label → answer, confidence)" in text
-    assert [word for word in text if word.endswith(" %")] == ["72.0 %", "70.0 %", "68.0 %", "66.0 %", "64.0 %"]
+    assert [word for word in text if word.endswith(" %")] == [
+        "72.0 %",
+        "70.0 %",
+        "68.0 %",
+        "66.0 %",
+        "64.0 %",
+    ]
     worst = max(evaluation.errors, key=lambda error: error.confidence)
     assert text.index(f"{worst.true} →") < text.index("72.0 %")
     assert str(worst.predicted) in text

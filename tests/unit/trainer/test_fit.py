@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from digits_edge.runtime.errors import InputError
+from digits_edge.trainer.architectures import Architecture, build
 from digits_edge.trainer.backend import start_keras
 from digits_edge.trainer.datasets import Dataset, Split
 from digits_edge.trainer.errors import DivergedError, RunError
@@ -114,6 +115,29 @@ def test_validation_rows_are_never_trained_on(
         np.testing.assert_allclose(one, other, atol=1e-4)
     one_row = weights("one training row spoiled", spoiled(train_rows[:1]))
     assert max(np.abs(one - other).max() for one, other in zip(plain, one_row, strict=True)) > 1e-3
+
+
+def test_each_epoch_brings_all_images_in_an_order_of_its_own(few: Dataset) -> None:
+    from digits_edge.trainer._callbacks import Batches, Draws
+
+    batches = Batches(few.train, batch_size=64, seed=1)
+    draws = Draws(batches)
+    draws.set_model(build(Architecture.EDGE))
+
+    def epoch(number: int) -> np.ndarray:
+        draws.on_epoch_begin(number)
+        parts = [batches[step] for step in range(len(batches))]
+        assert [len(labels) for _, labels in parts] == [64] * 6 + [16]
+        for _, labels in parts:
+            assert (labels.sum(axis=1) == 1).all()
+        return np.concatenate([images for images, _ in parts])[..., 0] * 255
+
+    first, second, second_again = epoch(0), epoch(1), epoch(1)
+    np.testing.assert_array_equal(second, second_again)
+    assert not np.array_equal(first, second)
+    everything = np.sort(few.train.images.reshape(400, -1), axis=0)
+    for images in (first, second):
+        np.testing.assert_allclose(np.sort(images.reshape(400, -1), axis=0), everything, atol=1e-4)
 
 
 def test_a_resumed_training_ends_as_an_unbroken_one(
