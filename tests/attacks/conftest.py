@@ -1,8 +1,8 @@
 """A forger of bundles, and a device that is asked to load them.
 
-A forger can do all that whoever publishes a bundle can: the manifest's digests are then right. The device is a fresh
-interpreter that loads what it is told to and says how that ended; no attack may get as far as the inference engines,
-so it also says which of them it has imported.
+A forger can do all that whoever publishes a bundle can: the manifest's digests are then right. The device is
+a fresh interpreter that loads what it is told to and says how that ended; no attack may get as far as the
+inference engines, so it also says which of them it has imported.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ for line in sys.stdin:
     except BaseException as error:
         answer = {"error": "not ours: " + type(error).__name__, "message": str(error)}
     answer["grown"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    answer["engines"] = [name for name in ("onnxruntime", "ai_edge_litert", "tensorflow") if name in sys.modules]
+    answer["engines"] = [name for name in ("onnxruntime", "ai_edge_litert") if name in sys.modules]
     print(json.dumps(answer), flush=True)
 """
 
 
 class Device:
-    """Loads bundles in an interpreter of its own, which is replaced when it has imported an engine or died."""
+    """Loads bundles in an interpreter of its own, replaced when it has imported an engine or died."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -147,13 +147,13 @@ def refused(device: Device) -> Callable[[Path, type[DigitsEdgeError], str], dict
 @pytest.fixture
 def forger(tmp_path: Path) -> Forger:
     """A float32 ONNX bundle to be forged."""
-    return Forger(shutil.copytree(GOLDEN / "tiny-onnx-float32", tmp_path / "bundle"))
+    return Forger(shutil.copytree(GOLDEN / "tiny-onnx-float32", tmp_path / "onnx"))
 
 
 @pytest.fixture
 def tflite_forger(tmp_path: Path) -> Forger:
     """An int8 TFLite bundle to be forged."""
-    return Forger(shutil.copytree(GOLDEN / "tiny-tflite-int8", tmp_path / "bundle"))
+    return Forger(shutil.copytree(GOLDEN / "tiny-tflite-int8", tmp_path / "tflite"))
 
 
 @pytest.fixture(scope="session")

@@ -43,12 +43,14 @@ IMAGES, LOGITS = npy(np.zeros((3, 28, 28), np.uint8)), npy(np.zeros((3, 10), np.
 
 
 def archive(
-    images: bytes = IMAGES, logits: bytes = LOGITS, *, method: int = zipfile.ZIP_DEFLATED, **more: bytes
+    images: bytes = IMAGES, logits: bytes = LOGITS, *, method: int = zipfile.ZIP_DEFLATED, more: int = 0
 ) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as members:
-        for name, content in {"images": images, "logits": logits, **more}.items():
-            members.writestr(f"{name}.npy", content)
+        members.writestr("images.npy", images)
+        members.writestr("logits.npy", logits)
+        for number in range(more):
+            members.writestr(f"{number}.npy", b"")
     return file.getvalue()
 
 
@@ -88,16 +90,16 @@ def test_an_array_and_an_archive_at_once(forger: Forger, refused: Refused) -> No
 
 
 def test_a_bomb(forger: Forger, refused: Refused) -> None:
-    bomb = archive(images=header("(1000000, 28, 28)") + bytes(1 << 30))
-    assert len(bomb) < 2 << 20
+    bomb = archive(images=header("(342392, 28, 28)") + bytes(1 << 28))
+    assert len(bomb) < 1 << 20
     answer = refused(
-        forger.seal(golden=bomb), IntegrityError, "unpack to 107374.* bytes; expected 4194304 at most"
+        forger.seal(golden=bomb), IntegrityError, r"unpack to 26843\d{4} bytes; expected 4194304 at most"
     )
     assert answer["grown"] < 16
 
 
 def test_a_bomb_that_tells_a_small_size(forger: Forger, refused: Refused) -> None:
-    content = header("(1000000, 28, 28)") + bytes(1 << 30)
+    content = header("(342392, 28, 28)") + bytes(1 << 28)
     bomb = archive(images=content).replace(struct.pack("<I", len(content)), struct.pack("<I", 3000))
     answer = refused(forger.seal(golden=bomb), IntegrityError, "not readable")
     assert answer["grown"] < 64
@@ -121,7 +123,6 @@ HEADERS = {
     "brackets": header("(" * 5000 + ")" * 5000),
     "minuses": header("-" * 9000 + "1"),
     "a quote that does not end": header("'"),
-    "Python 2's": header("(3L, 28L, 28L)") + bytes(3 * 784),
     "a header without end": b"\x93NUMPY\x01\x00\xff\xff{",
     "a header of 4 GB": b"\x93NUMPY\x02\x00\xff\xff\xff\xff{",
     "a later version": b"\x93NUMPY\x09\x00" + IMAGES[8:],
@@ -131,22 +132,22 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("case", HEADERS)
-@pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required additional header parsing")
 def test_an_array_whose_header_is(case: str) -> None:
     with pytest.raises(IntegrityError, match="golden"):
         Golden.from_npz(archive(images=HEADERS[case]))
 
 
 def test_many_members(forger: Forger, refused: Refused) -> None:
-    more = {f"_{number}": b"" for number in range(20_000)}
-    refused(forger.seal(golden=archive(**more)), IntegrityError, "golden answers hold")
+    refused(forger.seal(golden=archive(more=20_000)), IntegrityError, "golden answers hold")
 
 
 def test_members_of_one_name(forger: Forger, refused: Refused) -> None:
     file = io.BytesIO()
-    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(file, "w") as members:
-        for name, content in (("images.npy", IMAGES), ("images.npy", IMAGES), ("logits.npy", LOGITS)):
-            members.writestr(name, content)
+    with zipfile.ZipFile(file, "w") as members:
+        members.writestr("images.npy", IMAGES)
+        members.writestr("logits.npy", LOGITS)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            members.writestr("images.npy", IMAGES)
     refused(
         forger.seal(golden=file.getvalue()),
         IntegrityError,

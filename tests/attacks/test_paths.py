@@ -1,4 +1,4 @@
-"""Attacks by names and kinds of files: a bundle may make a device read its own regular files, and nothing else."""
+"""Attacks by names and kinds of files: a bundle makes a device read its own regular files, nothing else."""
 
 from __future__ import annotations
 

@@ -286,7 +286,7 @@ def failing(row: onnx.TensorProto) -> onnx.ModelProto:
 
 
 def write_hostile_tflite(honest: bytes) -> None:
-    import flatbuffers  # type: ignore[import-untyped]
+    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     def write(name: str, change: Callable[[Any], None]) -> None:

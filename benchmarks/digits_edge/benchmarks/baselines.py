@@ -7,6 +7,7 @@ from pathlib import Path
 
 from digits_edge.benchmarks.processes import run_quietly
 from digits_edge.benchmarks.subjects import Kind, Subject
+from digits_edge.export.baselines import ONNX, ONNX_INT8, TFLITE_INT8
 from digits_edge.runtime import Format, Precision
 from digits_edge.trainer.errors import RunError, SetupError
 from digits_edge.trainer.runs import Run
@@ -21,17 +22,17 @@ def usable_run(path: Path) -> Run:
         RunError: It is missing or not finished.
         SetupError: A package is not installed.
     """
+    run = Run(path)
+    run.config()
+    run.metrics()
+    if not run.model_file.is_file():
+        raise RunError(f"{run.model_file}: missing; baselines are made from it")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise SetupError(
             f"baselines from a run need {', '.join(missing)}, which is not installed; "
             'install it with: pip install "digits-edge[train,export]"'
         )
-    run = Run(path)
-    run.config()
-    run.metrics()
-    if not run.model_file.is_file():
-        raise RunError(f"{run.model_file}: missing; baselines are made from it")
     return run
 
 
@@ -46,9 +47,6 @@ def make_baselines(run: Run, directory: Path, log: Path) -> tuple[Subject, ...]:
     Raises:
         SubjectError: A converter failed.
     """
-    # These names only: the module itself stays light, and so does this process.
-    from digits_edge.export.baselines import ONNX, ONNX_INT8, TFLITE_INT8
-
     run_quietly(
         ["-m", "digits_edge.export.baselines", str(run.path), str(directory)],
         what=f"converting {run.model_file}",

@@ -32,7 +32,7 @@ def _notes(subjects: Sequence[SubjectResult], load_average: float | None) -> Ite
         yield (
             f"{len(restless)} of {len(measured)} throughputs vary by more than ±{_RESTLESS:.0%} between "
             f"rounds, most of all {subject.name} in batches of {worst.batch:,} "
-            f"(±{worst.images_per_second.spread:.0%}): something else was running"
+            f"(±{worst.images_per_second.spread:.0%}): something else was probably running"
         )
     alone = [
         (subject, rate) for subject, rate in measured if rate.workers == 1 and _processors(rate) < _SHARE

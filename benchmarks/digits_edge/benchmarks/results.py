@@ -9,12 +9,11 @@
     data            name, images (answered for the accuracy), sha256 (of images and labels)
     subjects[]      name, kind, format, precision, engine, sha256 and bytes of the file, accuracy,
                     default_workers (null for baselines)
-      start           libraries_ms, own_ms (null for baselines), load_ms, first_ms, ready_ms, peak_mib (or
-      null) latency         calls (in all), p50_us, p90_us, p99_us of single images
-      rates[]         batch, workers (null: the subject's default), images_per_second, cpu_seconds_per_image
+      start         libraries_ms, own_ms (null for baselines), load_ms, first_ms, ready_ms, peak_mib or null
+      latency       calls (in all), p50_us, p90_us, p99_us of single images
+      rates[]       batch, workers (null: the subject's default), images_per_second, cpu_seconds_per_image
     notes[]         what to keep in mind, as sentences
-    ratios[]        subject, baseline, batch, ratio: images a second over images a second; derived, not read
-    back
+    ratios[]        subject, baseline, batch, ratio (of images a second); derived, not read back
 
 A measured figure is an object: ``median``, ``low`` and ``high`` (10 % and 90 % quantiles), and ``rounds``, a
 value a round. ``_ms``, ``_us`` and ``_mib`` are milliseconds, microseconds and 2²⁰ bytes.

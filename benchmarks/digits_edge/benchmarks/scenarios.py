@@ -21,7 +21,7 @@ class Effort:
         rounds: Turns of each subject in each case.
         seconds: Shortest duration of a timed turn; one call at least is timed.
         warm_up: Shortest duration of the untimed calls before it. They also outlast the threads of the
-            subject before, which with ONNX Runtime's default options go on spinning for some time.
+            subject before, which with ONNX Runtime's default options go on spinning for 40 to 50 ms.
         starts: Fresh processes of each subject.
         starts_budget: Seconds after which a subject that starts slowly is started no more, once it was twice.
         images: At most so many test images are answered for the accuracy; None for all.
@@ -40,8 +40,8 @@ class Effort:
             raise InputError(f"{self}; expected a round, a start and a duration at least")
 
 
-FULL = Effort("full", rounds=15, seconds=0.25, warm_up=0.05, starts=9, starts_budget=30, images=None)
-QUICK = Effort("quick", rounds=5, seconds=0.05, warm_up=0.02, starts=3, starts_budget=5, images=2000)
+FULL = Effort("full", rounds=15, seconds=0.25, warm_up=0.06, starts=9, starts_budget=30, images=None)
+QUICK = Effort("quick", rounds=5, seconds=0.05, warm_up=0.06, starts=3, starts_budget=5, images=2000)
 
 
 @dataclass(frozen=True)

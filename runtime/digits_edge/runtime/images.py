@@ -9,7 +9,7 @@ from digits_edge.runtime.errors import InputError
 
 SIZE = 28
 _BOX = 20  # MNIST's digits fill a 20×20 box, centred by mass in 28×28 (LeCun et al. 1998)
-_CENTRE = 14  # where MNIST's centres of mass lie: all within half a pixel of row and column 14, counted from 0
+_CENTRE = 14  # MNIST's centres of mass all lie within half a pixel of row and column 14, counted from 0
 _MOSTLY = 0.9
 _FAINTEST_INK = 24  # grey levels between paper and ink below which a photograph counts as blank
 

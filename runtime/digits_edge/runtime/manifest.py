@@ -117,7 +117,9 @@ class Manifest:
     def __post_init__(self) -> None:
         # It is shown on terminals, which take control characters for commands.
         if not (self.name.isprintable() and 0 < len(self.name) <= _LONGEST_NAME):
-            raise ManifestError(f"name is {_shown(self.name)}; expected 1 to {_LONGEST_NAME} printable characters")
+            raise ManifestError(
+                f"name is {_shown(self.name)}; expected 1 to {_LONGEST_NAME} printable characters"
+            )
         if (self.input.dtype, self.input.shape) != ("uint8", (28, 28)):
             raise ManifestError(
                 f"input is {_shown(self.input.dtype)} {str(self.input.shape)[:80]}; "

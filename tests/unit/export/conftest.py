@@ -77,7 +77,7 @@ def chain(randomise: Randomise) -> Callable[..., keras.Model]:
         keras.utils.set_random_seed(seed)
         model = keras.Sequential([keras.Input((28, 28, 1)), *layers], name="small")
         for layer in model.layers:
-            if hasattr(layer, "kernel"):  # so small a network would otherwise say nearly the same of all digits
+            if hasattr(layer, "kernel"):  # or so small a network says nearly the same of all digits
                 layer.kernel.assign(layer.kernel * 2)
         return randomise(model, seed)
 

@@ -1,4 +1,4 @@
-"""What the runtime's tests read: real digits, and bundles that read them. Nothing but the runtime is needed."""
+"""What the runtime's tests read: real digits, and bundles that read them. Only the runtime is needed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def recognizer() -> Recognizer:
 
 @pytest.fixture
 def bundled(golden: Path, digits: NDArray[np.uint8], tmp_path: Path) -> Callable[..., Path]:
-    """Makes a bundle of one of the odd models of ``tests/golden/hostile``, with the golden answers it would give."""
+    """Makes a bundle of an odd model of ``tests/golden/hostile``, with the golden answers it would give."""
 
     def make(model: str, *, golden_logits: NDArray[np.float32] | None = None, **changes: Any) -> Path:
         content = (golden / "hostile" / model).read_bytes()

@@ -72,7 +72,7 @@ def test_a_link_to_a_bundle_is_followed(copied: Path, tmp_path: Path) -> None:
 )
 def test_where_there_is_no_bundle(copied: Path, tmp_path: Path, place: str) -> None:
     with pytest.raises(
-        BundleNotFoundError, match="no bundle there .* make one with `digits-edge export`"
+        BundleNotFoundError, match=r"no bundle there .* make one with `digits-edge export`"
     ) as refused:
         Recognizer.load(tmp_path / place)
     assert refused.value.exit_code == 2
@@ -104,11 +104,11 @@ def test_no_descriptor_is_left_open(copied: Path) -> None:
         pytest.skip("no /proc")
     (copied / "golden.npz").unlink()
     (copied / "golden.npz").mkdir()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         with pytest.raises(IntegrityError):
             read_bundle(copied)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 # ── Golden answers ─────────────────────────────────────────────────────────────────────────────────────────

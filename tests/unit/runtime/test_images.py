@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from digits_edge.runtime import InputError, Recognizer, as_images, normalize
 
 Image = NDArray[np.uint8]
-Grey = NDArray[np.float64]
+Grey = NDArray[Any]
 
 # ── The contract ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,8 +199,8 @@ def thinned(image: Image) -> Grey:
     return inner.astype(float)
 
 
-# What a picture shows → how, from an image of MNIST; with the least accuracy and the largest mean difference (grey
-# levels, all pixels) that reading it back may have.
+# What a picture shows → how, from an image of MNIST; with the least accuracy and the largest mean difference
+# (grey levels, all pixels) that reading it back may have.
 PICTURES: dict[str, tuple[Callable[[Image], Grey], float, float]] = {
     "as it is": (lambda image: image.astype(float), 0.97, 16),
     "negative": (lambda image: 255.0 - image, 0.97, 16),

@@ -62,7 +62,7 @@ def test_names_this_version_does_not_know_are_left_to_later_ones(values: Json) -
 
 
 def changed(values: Json, field: str, value: Any) -> str:
-    """The manifest with one field, ``model.size`` for a nested one, set; removed where the value is ``...``."""
+    """The manifest with one field, ``model.size`` for a nested one, set; removed where the value is ...."""
     values = copy.deepcopy(values)
     *outer, name = field.split(".")
     inner = values[outer[0]] if outer else values

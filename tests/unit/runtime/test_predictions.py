@@ -18,7 +18,8 @@ Logits = NDArray[np.float32]
 def softmax(logits: Logits, temperature: float = 1.0) -> NDArray[np.longdouble]:
     """By the book, in 80 bits."""
     powers = np.exp((logits.astype(np.longdouble) - logits.max(axis=1, keepdims=True)) / temperature)
-    return powers / powers.sum(axis=1, keepdims=True)
+    probabilities: NDArray[np.longdouble] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def row(*values: float) -> Logits:
@@ -44,10 +45,13 @@ def test_probabilities_are_the_softmax_at_the_temperature(logits: Logits, temper
 
 def test_types_and_shapes(logits: Logits) -> None:
     predictions = Predictions.from_logits(logits, temperature=1.0, threshold=0.5)
-    assert (predictions.labels.dtype, predictions.labels.shape) == (np.int64, (200,))
-    assert (predictions.probabilities.dtype, predictions.probabilities.shape) == (np.float32, (200, 10))
-    assert (predictions.confidence.dtype, predictions.confidence.shape) == (np.float32, (200,))
-    assert (predictions.rejected.dtype, predictions.rejected.shape) == (np.bool_, (200,))
+    for array, dtype, shape in (
+        (predictions.labels, "int64", (200,)),
+        (predictions.probabilities, "float32", (200, 10)),
+        (predictions.confidence, "float32", (200,)),
+        (predictions.rejected, "bool", (200,)),
+    ):
+        assert (str(array.dtype), array.shape) == (dtype, shape)
 
 
 def test_a_temperature_moves_confidence_but_no_label(logits: Logits) -> None:
@@ -126,7 +130,8 @@ def test_rows_are_plain_values() -> None:
         np.concatenate([row(0, 9), row(1, 1)]), temperature=1.0, threshold=0.6
     )
     first, second = predictions
-    assert first == Prediction(1, pytest.approx(0.9989, abs=1e-4), False)
+    assert first == Prediction(1, first.confidence, rejected=False)
+    assert first.confidence == pytest.approx(0.9989, abs=1e-4)
     assert second == predictions[1] == predictions[-1]
     assert second.rejected
     assert [type(value) for value in (first.label, first.confidence, first.rejected)] == [int, float, bool]

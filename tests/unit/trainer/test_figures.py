@@ -75,7 +75,7 @@ def differ(one: np.ndarray, other: np.ndarray) -> bool:
 def words(figure: Figure) -> str:
     from matplotlib.text import Text
 
-    return "\n".join(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
 def test_samples(held_out: Split, tmp_path: Path) -> None:

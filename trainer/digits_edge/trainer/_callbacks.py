@@ -151,7 +151,7 @@ class Journal(keras.callbacks.Callback):
         logs = logs or {}
         if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
             raise DivergedError(
-                f"epoch {epoch + 1}: loss {logs['loss']}, validation loss {logs['val_loss']}; expected numbers. "
+                f"epoch {epoch + 1}: loss {logs['loss']}, validation {logs['val_loss']}; expected finite numbers. "
                 "The training diverged: start a new run with another --seed or --precision float32"
             )
         row = {
