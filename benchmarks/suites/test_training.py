@@ -30,7 +30,9 @@ def test_training_step(architecture: Architecture, precision: Precision, benchma
     compile_model(model, config, steps=1)
     first = float(model.train_on_batch(images, targets)[0])
 
-    benchmark.pedantic(model.train_on_batch, (images, targets), warmup_rounds=5, rounds=30)
+    benchmark.pedantic(  # type: ignore[no-untyped-call]  # pytest-benchmark leaves it untyped
+        model.train_on_batch, (images, targets), warmup_rounds=5, rounds=30
+    )
 
     machine = this_machine()
     benchmark.extra_info.update(

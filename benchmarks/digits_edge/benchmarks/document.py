@@ -1,4 +1,4 @@
-"""docs/results.md and README's table, written from the JSON of runs, bundles and measurements; nothing is typed."""
+"""docs/results.md and README's table, written from the JSON of runs, bundles and measurements."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ from digits_edge.trainer.runs import Run, RunConfig, write_atomically
 
 Row = Sequence[str]
 
+_GATES = (
+    "Each bundle in the runtime, each held-out image against Keras. Published only if float32 differs by 1e-5 "
+    "at most with every label the same, int8 loses 0.10 points at most and gives 99.8 % of the labels the same."
+)
 _MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
@@ -63,9 +67,13 @@ def read_models(directory: Path) -> tuple[list[TrainedModel], list[PublishedBund
     runs = [Run(path.parent) for path in sorted(directory.glob("*/run.json"))]
     trained = [TrainedModel(run.path.name, run.config(), run.metrics()) for run in runs]
     manifests = sorted(directory.glob(f"*/{MANIFEST_FILE}"))
-    published = [PublishedBundle(path.parent.name, Manifest.from_json(path.read_text("utf-8"))) for path in manifests]
+    published = [
+        PublishedBundle(path.parent.name, Manifest.from_json(path.read_text("utf-8"))) for path in manifests
+    ]
     if not trained or not published:
-        raise InputError(f"{directory}: {len(trained)} runs and {len(published)} bundles; expected one of each at least")
+        raise InputError(
+            f"{directory}: {len(trained)} runs and {len(published)} bundles; expected one of each at least"
+        )
     return trained, published
 
 
@@ -101,7 +109,9 @@ def read_training_steps(path: Path) -> list[TrainingStep]:
     try:
         return [_training_step(benchmark) for benchmark in json.loads(path.read_text("utf-8"))["benchmarks"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SaveError(f"{path}: {error!r}; expected what `make results` saves of the training suite") from error
+        raise SaveError(
+            f"{path}: {error!r}; expected what `make results` saves of the training suite"
+        ) from error
 
 
 def _training_step(benchmark: dict[str, Any]) -> TrainingStep:
@@ -140,15 +150,17 @@ def document(
         "Made by:",
         "```sh\n" + "\n".join(_command(model) for model in trained) + "\n```",
         "## Still the same model?",
-        "Each bundle in the runtime, each held-out image against Keras. Published only if float32 differs by 1e-5 at "
-        "most with every label the same, int8 loses 0.10 points at most and gives 99.8 % of the labels the same.",
+        _GATES,
         _table(_parity_rows(published)),
         "Made by `digits-edge export models/RUN --format all --precision all --out models`.",
     ]
     for results in measured:
         parts += _measurement(results)
     if steps:
-        parts += ["## A training step", f"Measured on {steps[0].machine} by `pytest benchmarks/suites/test_training.py`."]
+        parts += [
+            "## A training step",
+            f"Measured on {steps[0].machine} by `pytest benchmarks/suites/test_training.py`.",
+        ]
         parts += [_table(_step_rows(steps))]
     return "\n\n".join(parts) + "\n"
 
@@ -176,8 +188,8 @@ def headline(published: Sequence[PublishedBundle], measured: Sequence[Results]) 
             )
     machine = measured[0].machine
     return (
-        f"{_table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} processors; "
-        "best batch, median of one-image calls, ratio at batch 1,024.\n"
+        f"{_table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} processors. "
+        "Images a second at the best batch, one-image calls by their median, the ratio at batch 1,024.\n"
     )
 
 
@@ -216,8 +228,8 @@ def write_headline(table: str, readme: Path) -> None:
 def _measurement(results: Results) -> list[str]:
     bundles = [subject for subject in results.subjects if not subject.is_baseline]
     about = (
-        f"On {results.machine}. {results.effort.capitalize()} effort, {results.created}; all subjects interleaved, "
-        "medians of rounds with the 10 % to 90 % quantiles in brackets."
+        f"On {results.machine}. {results.effort.capitalize()} effort, {results.created}; all subjects "
+        "interleaved, medians of rounds with the 10 % to 90 % quantiles in brackets."
     )
     names = " ".join(f"models/{bundle.name}" for bundle in bundles)
     return [
@@ -270,7 +282,17 @@ def _command(model: TrainedModel) -> str:
 
 
 def _parity_rows(published: Sequence[PublishedBundle]) -> Iterator[Row]:
-    yield "bundle", "bytes", "Keras", "bundle's", "lost, points", "same label", "McNemar p", "max |Δp|", "images"
+    yield (
+        "bundle",
+        "bytes",
+        "Keras",
+        "bundle's",
+        "lost, points",
+        "same label",
+        "McNemar p",
+        "max |Δp|",
+        "images",
+    )
     for bundle in published:
         parity = bundle.manifest.parity
         yield (
@@ -302,7 +324,7 @@ def _speed_rows(subjects: Sequence[SubjectResult]) -> Iterator[Row]:
         rates = [subject.rate(batch) for batch in BATCHES]
         yield (
             subject.name,
-            *(_spread(rate and rate.images_per_second, ",.0f") for rate in rates),
+            *(_spread(rate.images_per_second if rate else None, ",.0f") for rate in rates),
             f"{subject.latency.p50_us.median:,.0f}",
             f"{subject.latency.p90_us.median:,.0f}",
             f"{subject.latency.p99_us.median:,.0f}",
@@ -311,7 +333,15 @@ def _speed_rows(subjects: Sequence[SubjectResult]) -> Iterator[Row]:
 
 
 def _start_rows(subjects: Sequence[SubjectResult]) -> Iterator[Row]:
-    yield "", "import numpy and engine, ms", "import of its own, ms", "load, ms", "first answer, ms", "peak, MiB", "file, bytes"
+    yield (
+        "",
+        "import numpy and engine, ms",
+        "import of its own, ms",
+        "load, ms",
+        "first answer, ms",
+        "peak, MiB",
+        "file, bytes",
+    )
     for subject in subjects:
         start = subject.start
         times = (start.libraries_ms, start.own_ms, start.load_ms, start.first_ms)
@@ -327,7 +357,11 @@ def _step_rows(steps: Sequence[TrainingStep]) -> Iterator[Row]:
     yield "network", "arithmetic", "images a step", "ms", "÷ float32"
     for step in steps:
         plain = next(
-            (other.median for other in steps if (other.architecture, other.arithmetic) == (step.architecture, "float32")),
+            (
+                other.median
+                for other in steps
+                if (other.architecture, other.arithmetic) == (step.architecture, "float32")
+            ),
             step.median,
         )
         yield (

@@ -179,7 +179,8 @@ def _table() -> Table:
 
 
 def _figure(estimate: Estimate) -> str:
-    return f"{_number(estimate.median)} ±{estimate.spread:.0%}"
+    spread = f"{estimate.spread:.0%}" if estimate.spread < 10 else ">999%"
+    return f"{_number(estimate.median)} ±{spread}"
 
 
 def _then_and_now(change: Change) -> tuple[str, str, str]:

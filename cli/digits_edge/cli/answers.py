@@ -20,7 +20,11 @@ def answers_table(digits: Digits, predictions: Predictions, *, rows: int) -> Tab
     if digits.labels is not None:
         table.add_column("label", justify="right")
     for row, (name, answer) in enumerate(zip(digits.names[:rows], predictions, strict=False)):
-        cells = [name, str(answer.label), f"{answer.confidence:.2%}" + (" rejected" if answer.rejected else "")]
+        cells = [
+            name,
+            str(answer.label),
+            f"{answer.confidence:.2%}" + (" rejected" if answer.rejected else ""),
+        ]
         if digits.labels is not None:
             cells.append(str(digits.labels[row]))
         table.add_row(*cells)

@@ -26,12 +26,18 @@ class PrecisionChoice(str, Enum):
 
 
 def export(
-    run: Annotated[Path | None, typer.Argument(help="Run directory.  [default: the newest finished below --runs]")] = None,
-    format: Annotated[FormatChoice, typer.Option(help="onnx: for ONNX Runtime. tflite: for LiteRT.")] = FormatChoice.ONNX,
+    run: Annotated[
+        Path | None, typer.Argument(help="Run directory.  [default: the newest finished below --runs]")
+    ] = None,
+    format: Annotated[
+        FormatChoice, typer.Option(help="onnx: for ONNX Runtime. tflite: for LiteRT.")
+    ] = FormatChoice.ONNX,
     precision: Annotated[
         PrecisionChoice, typer.Option(help="int8: small and fast. float32: the same numbers as Keras.")
     ] = PrecisionChoice.INT8,
-    out: Annotated[Path, typer.Option(help="Directory that the bundles go to, one below it each.")] = Path("bundles"),
+    out: Annotated[Path, typer.Option(help="Directory that the bundles go to, one below it each.")] = Path(
+        "bundles"
+    ),
     name: Annotated[
         str | None, typer.Option(help="First part of the bundles' names.  [default: the architecture]")
     ] = None,
@@ -44,17 +50,17 @@ def export(
 ) -> None:
     """Export a run to bundles, and prove each of them before it is published.
 
-    Normalisation is folded exactly into the next layer, the converters' int8 is calibrated on training images only,
-    and every held-out image goes through the finished bundle in the runtime. If one bundle misses its gate (float32:
-    probabilities within 1e-5 and every label the same; int8: at most 0.10 points lost and 99.8 % of the labels the
-    same), nothing is published and the exit code is 1.
+    Normalisation is folded exactly into the next layer, int8 is calibrated on training images only, and every
+    held-out image goes through the finished bundle in the runtime. If one bundle misses its gate (float32:
+    probabilities within 1e-5 and every label the same; int8: at most 0.10 points lost and 99.8 % of the labels
+    the same), nothing is published and the exit code is 1.
 
     Example: digits-edge export runs/cnn --format all --precision all
     """
     from digits_edge.cli.printing import print_json, print_table
     from digits_edge.cli.steps import StepProgress, proofs
-    from digits_edge.export.pipeline import request_for
     from digits_edge.export.pipeline import export as export_run
+    from digits_edge.export.pipeline import request_for
     from digits_edge.runtime.manifest import Format, Precision
     from digits_edge.trainer.backend import quiet, start_keras
     from digits_edge.trainer.runs import Run, latest_run

@@ -12,21 +12,20 @@ _SHOWN = 30  # rows of the table; a Kaggle file has 28,000
 
 def predict(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Pictures, directories of pictures, Kaggle CSV files or IDX files of images.")
+        list[Path],
+        typer.Argument(help="Pictures, directories of pictures, Kaggle CSV files or IDX files of images."),
     ],
     bundle: Annotated[
         Path | None, typer.Option(help="Bundle to use.  [default: the one that ships with the runtime]")
     ] = None,
-    submission: Annotated[
-        Path | None, typer.Option(help="Write Kaggle's ImageId,Label here.")
-    ] = None,
+    submission: Annotated[Path | None, typer.Option(help="Write Kaggle's ImageId,Label here.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads.  [default: one a processor]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every answer as JSON.")] = False,
 ) -> None:
     """Recognize digits.
 
-    Pictures may be of any size, dark ink on light paper or the reverse, one digit each; they are cropped, scaled and
-    centred as MNIST was. 28×28 pictures with light ink on black are taken as they are.
+    Pictures may be of any size, dark ink on light paper or the reverse, one digit each; they are cropped,
+    scaled and centred as MNIST was. 28×28 pictures with light ink on black are taken as they are.
 
     Example: digits-edge predict photo.png scans/
 

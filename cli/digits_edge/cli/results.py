@@ -1,4 +1,4 @@
-"""``digits-edge results``: docs/results.md and README's table, from what runs, exports and benchmarks saved."""
+"""``digits-edge results``: docs/results.md and README's table, from saved JSON."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class StepProgress:
     """Watches an export (a ``digits_edge.export.pipeline.Watcher``) and shows it on standard error.
 
-    It writes to a duplicate of the descriptor, so it goes on showing while the converters' output is sent to a log.
+    It writes to a duplicate of the descriptor, so it goes on showing while the converters write to a log.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,8 @@ def proofs(results: Sequence[Exported]) -> Table:
     """The table of what was proved, a row a bundle."""
     parity = results[0].parity
     table = Table(
-        title=f"the same model? {parity.images:,} {parity.held_out} images, Keras {parity.accuracy_original:.2%}",
+        title=f"the same model? {parity.images:,} {parity.held_out} images, "
+        f"Keras {parity.accuracy_original:.2%}",
         title_justify="left",
         caption="accuracy lost in points · McNemar: how likely chance alone parts the two so far",
         caption_justify="left",

@@ -133,7 +133,7 @@ class Grammar:
 
         norm = layers.BatchNormalization(center=self._often(0.9), scale=self._often(0.9))
         relu = self._pick(layers.ReLU(), layers.Activation("relu"))
-        return self._pick(
+        order: list[Any] = self._pick(
             [conv, relu, norm],
             [conv, norm, relu],
             [conv, relu, norm, layers.Dropout(0.2), layers.BatchNormalization()],  # two in a row
@@ -141,6 +141,7 @@ class Grammar:
             [conv, norm],
             [conv],
         )
+        return order
 
     def _pool(self) -> Any:
         from keras import layers
@@ -164,12 +165,13 @@ class Grammar:
                 [layers.Dense(9, use_bias=False), layers.BatchNormalization(), layers.ReLU()],
                 [layers.Dense(8)],
             )
-        return found + self._pick(
+        found += self._pick(
             [layers.Dense(10, activation="softmax")],
             [layers.Dense(10), layers.Softmax()],
             [layers.Dense(10, use_bias=False), layers.BatchNormalization(), layers.Activation("softmax")],
             [layers.Dense(10, activation="relu"), layers.BatchNormalization(), layers.Softmax()],
         )
+        return found
 
     def _shrink(self, window: int, stride: int, padding: str) -> None:
         self._size = -(-(self._size - (window - 1 if padding == "valid" else 0)) // stride)

@@ -149,9 +149,10 @@ class Journal(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
+        loss, val_loss = logs["loss"], logs["val_loss"]
+        if not (math.isfinite(loss) and math.isfinite(val_loss)):
             raise DivergedError(
-                f"epoch {epoch + 1}: loss {logs['loss']}, validation {logs['val_loss']}; expected finite numbers. "
+                f"epoch {epoch + 1}: loss {loss}, validation loss {val_loss}; expected finite numbers. "
                 "The training diverged: start a new run with another --seed or --precision float32"
             )
         row = {

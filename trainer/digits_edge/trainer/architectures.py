@@ -33,7 +33,9 @@ class Precision(str, Enum):
     MIXED_BFLOAT16 = "mixed_bfloat16"
 
 
-def build(architecture: Architecture, *, seed: int = 42, precision: Precision = Precision.FLOAT32) -> keras.Model:
+def build(
+    architecture: Architecture, *, seed: int = 42, precision: Precision = Precision.FLOAT32
+) -> keras.Model:
     """Builds an untrained network.
 
     Args:
@@ -105,7 +107,9 @@ def _edge(seed: _Seeds, dtype: str) -> keras.Model:
     import keras
     from keras import layers
 
-    def conv(x: keras.KerasTensor, filters: int, kernel: int, name: str, **options: object) -> keras.KerasTensor:
+    def conv(
+        x: keras.KerasTensor, filters: int, kernel: int, name: str, **options: object
+    ) -> keras.KerasTensor:
         x = layers.Conv2D(
             filters,
             kernel,

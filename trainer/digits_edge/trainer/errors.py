@@ -1,11 +1,11 @@
 """The trainer's errors, under the runtime's root.
 
-    DigitsEdgeError
-    └── TrainerError
-        ├── DataError        a data file is malformed; the message names file and row (exit code 2)
-        ├── DivergedError    the loss is no number any more
-        ├── RunError         a run directory is missing, incomplete or of another kind (exit code 2)
-        └── SetupError       an optional package is not installed (exit code 2)
+DigitsEdgeError
+└── TrainerError
+    ├── DataError        a data file is malformed; the message names file and row (exit code 2)
+    ├── DivergedError    the loss is no number any more
+    ├── RunError         a run directory is missing, incomplete or of another kind (exit code 2)
+    └── SetupError       an optional package is not installed (exit code 2)
 """
 
 from __future__ import annotations

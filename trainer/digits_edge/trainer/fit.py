@@ -134,7 +134,7 @@ def fit(run: Run, config: RunConfig, data: Split, watcher: Watcher, *, resume: b
     batches = Batches(data.take(train_rows), batch_size=config.batch_size, seed=config.seed)
 
     model = build(config.architecture, seed=config.seed, precision=config.precision)
-    _compile(model, config, steps=len(batches))
+    compile_model(model, config, steps=len(batches))
     state = TrainingState.load(run) if resume else None
     if state is not None:
         # Not load_model: a loaded optimizer has forgotten which variables it must not decay.
@@ -164,7 +164,8 @@ def fit(run: Run, config: RunConfig, data: Split, watcher: Watcher, *, resume: b
     )
 
 
-def _compile(model: keras.Model, config: RunConfig, *, steps: int) -> None:
+def compile_model(model: keras.Model, config: RunConfig, *, steps: int) -> None:
+    """Gives a network the optimizer of its recipe, for epochs of so many steps."""
     import keras
 
     model.compile(

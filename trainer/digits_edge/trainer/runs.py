@@ -1,14 +1,14 @@
 """The run directory: everything a training leaves behind, and where.
 
-    run.json               what was asked for, seeds, data digest, library versions
-    state.json             where a training in progress stands; names the two files below
-    checkpoint-0007.keras  weights and optimizer after that epoch, to resume from
-    best-0005.keras        the epoch with the lowest validation loss so far
-    history.csv            a row an epoch
-    model.keras            the finished model: best epoch, float32 variables
-    metrics.json           loss, accuracy, per-class figures, confusion matrix, errors
-    predictions.csv        answers for unlabelled images, where the data had any
-    pictures/              what the notebook drew
+run.json               what was asked for, seeds, data digest, library versions
+state.json             where a training in progress stands; names the two files below
+checkpoint-0007.keras  weights and optimizer after that epoch, to resume from
+best-0005.keras        the epoch with the lowest validation loss so far
+history.csv            a row an epoch
+model.keras            the finished model: best epoch, float32 variables
+metrics.json           loss, accuracy, per-class figures, confusion matrix, errors
+predictions.csv        answers for unlabelled images, where the data had any
+pictures/              what the notebook drew
 """
 
 from __future__ import annotations
@@ -152,7 +152,9 @@ class Run:
             RunError: It is missing or not readable.
         """
         if not self.config_file.is_file():
-            raise RunError(f"{self.path}: no run directory (run.json is missing); `digits-edge train` makes one")
+            raise RunError(
+                f"{self.path}: no run directory (run.json is missing); `digits-edge train` makes one"
+            )
         try:
             return RunConfig.from_json(json.loads(self.config_file.read_text()))
         except (ValueError, KeyError, TypeError) as error:
@@ -165,7 +167,9 @@ class Run:
             RunError: The training has not finished.
         """
         if not self.finished:
-            raise RunError(f"{self.path}: not finished; continue it with `digits-edge train --resume {self.path}`")
+            raise RunError(
+                f"{self.path}: not finished; continue it with `digits-edge train --resume {self.path}`"
+            )
         metrics: dict[str, Any] = json.loads(self.metrics_file.read_text())
         return metrics
 
@@ -183,7 +187,9 @@ def create_run(path: Path, config: RunConfig) -> Run:
     """
     run = Run(path)
     if run.config_file.exists():
-        raise RunError(f"{path}: holds a run already; resume it with --resume {path}, or choose another --out")
+        raise RunError(
+            f"{path}: holds a run already; resume it with --resume {path}, or choose another --out"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         write_json(run.config_file, config.to_json())
