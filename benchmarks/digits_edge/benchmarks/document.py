@@ -23,8 +23,8 @@ from digits_edge.trainer.runs import Run, RunConfig, write_atomically
 Row = Sequence[str]
 
 _GATES = (
-    "Each bundle in the runtime, each held-out image against Keras. Published only if float32 differs by 1e-5 "
-    "at most with every label the same, int8 loses 0.10 points at most and gives 99.8 % of the labels the same."
+    "Each bundle in the runtime, each held-out image against Keras. Published only if float32 differs by at "
+    "most 1e-5 with every label the same, int8 loses at most 0.10 points and keeps 99.8 % of the labels."
 )
 _MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 
@@ -143,7 +143,7 @@ def document(
     """
     parts = [
         "# Results",
-        "Written by `make results` from the JSON of runs, bundles and measurements. Nothing here is typed by hand.",
+        "Written by `make results` from the JSON of runs, bundles and measurements; nothing is typed.",
         "## Trained",
         "Checkpoints were chosen on validation images; test images were read once, at the end.",
         _table(_trained_rows(trained)),
@@ -188,7 +188,7 @@ def headline(published: Sequence[PublishedBundle], measured: Sequence[Results]) 
             )
     machine = measured[0].machine
     return (
-        f"{_table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} processors. "
+        f"{_table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} CPUs. "
         "Images a second at the best batch, one-image calls by their median, the ratio at batch 1,024.\n"
     )
 

@@ -52,8 +52,8 @@ def export(
 
     Normalisation is folded exactly into the next layer, int8 is calibrated on training images only, and every
     held-out image goes through the finished bundle in the runtime. If one bundle misses its gate (float32:
-    probabilities within 1e-5 and every label the same; int8: at most 0.10 points lost and 99.8 % of the labels
-    the same), nothing is published and the exit code is 1.
+    probabilities within 1e-5 and every label the same; int8: at most 0.10 points lost and 99.8 % of the
+    labels the same), nothing is published and the exit code is 1.
 
     Example: digits-edge export runs/cnn --format all --precision all
     """

@@ -12,7 +12,7 @@ class RecipeName(str, Enum):
     """The recipes that can be asked for.
 
     Attributes:
-        NOTEBOOK: RMSprop, learning rate cut on plateaus, early stopping: the notebook this project reproduces.
+        NOTEBOOK: RMSprop, rate cut on plateaus, early stopping: the notebook this project reproduces.
         COSINE: AdamW with warm-up and cosine decay to zero, for a fixed number of epochs.
     """
 
