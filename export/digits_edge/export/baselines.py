@@ -36,20 +36,17 @@ def make_baselines(run: Run, directory: Path) -> None:
         DataError: Its data is gone or damaged.
         SetupError: A package is not installed.
     """
-    from digits_edge.trainer.fit import split_rows
+    from digits_edge.export.calibrate import calibration_rows
+    from digits_edge.export.naive import naive_onnx, naive_onnx_int8, naive_tflite_int8
+    from digits_edge.export.original import load_model
     from digits_edge.trainer.training import load_data
 
     config = run.config()
     train = load_data(config).train
-    rows, _ = split_rows(config, train)
-    chosen = np.random.default_rng(_CALIBRATION_SEED).permutation(rows)[:_CALIBRATION_IMAGES]
-    calibration = train.images[np.sort(chosen)]
+    rows = calibration_rows(config, train, count=_CALIBRATION_IMAGES, seed=_CALIBRATION_SEED)
+    calibration = train.images[rows]
     start_keras()
-    import keras
-
-    from digits_edge.export.naive import naive_onnx, naive_onnx_int8, naive_tflite_int8
-
-    model = keras.models.load_model(run.model_file, compile=False)
+    model = load_model(run)
     write_atomically(directory / ONNX, naive_onnx(model))
     write_atomically(directory / ONNX_INT8, naive_onnx_int8(model, calibration))
     write_atomically(directory / TFLITE_INT8, naive_tflite_int8(model, calibration))

@@ -105,7 +105,7 @@ def _drop_idle_reshapes(model: onnx.ModelProto) -> None:
     for first, second in _followed(graph, "Reshape", "Reshape"):
         second.input[0] = first.input[0]
         graph.node.remove(first)
-    values = (*graph.input, *onnx.shape_inference.infer_shapes(model).graph.value_info)
+    values = (*graph.input, *onnx.shape_inference.infer_shapes(model).graph.value_info, *graph.output)
     shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}
     for node in [node for node in graph.node if node.op_type == "Reshape"]:
         if shapes[node.input[0]] == shapes[node.output[0]]:  # the batch is 0 in both

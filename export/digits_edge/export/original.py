@@ -74,7 +74,7 @@ def load_original(run: Run, *, calibration_images: int, seed: int, watcher: Step
             f"{run.path}: {data.name} is no longer the data that this run was trained on, so its training "
             "and validation images cannot be told apart; put that data back, or train again"
         )
-    model = _load_model(run)
+    model = load_model(run)
     fold(model, pixel_scale=1.0)  # refused here, a network costs no minute of Keras' answers
     rows = calibration_rows(config, data.train, count=calibration_images, seed=seed)
     held_out, name = _held_out(config, data)
@@ -89,7 +89,12 @@ def load_original(run: Run, *, calibration_images: int, seed: int, watcher: Step
     )
 
 
-def _load_model(run: Run) -> keras.Model:
+def load_model(run: Run) -> keras.Model:
+    """Loads a run's model.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
     import keras
 
     try:

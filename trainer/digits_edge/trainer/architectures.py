@@ -18,7 +18,7 @@ class Architecture(str, Enum):
     Attributes:
         CNN: Five convolutions, 1,029,160 parameters, 98.6 M multiply-adds an image. Normalises *after* the
             activation, as the notebook does.
-        EDGE: Four convolutions, 61,066 parameters, 1.9 M multiply-adds an image. Normalises *before* the
+        EDGE: Four convolutions, 61,658 parameters, 1.9 M multiply-adds an image. Normalises *before* the
             activation, so that each BatchNorm folds into its own convolution.
     """
 
