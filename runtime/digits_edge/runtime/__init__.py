@@ -20,7 +20,7 @@ from digits_edge.runtime.errors import (
     UnsafeModelError,
 )
 from digits_edge.runtime.images import as_images, normalize
-from digits_edge.runtime.manifest import FileEntry, Format, Manifest, Precision, Tensor
+from digits_edge.runtime.manifest import FileEntry, Format, Manifest, Pixels, Precision, Tensor
 from digits_edge.runtime.plan import Plan
 from digits_edge.runtime.predictions import Prediction, Predictions
 from digits_edge.runtime.recognizer import Recognizer
@@ -38,6 +38,7 @@ __all__ = [
     "IntegrityError",
     "Manifest",
     "ManifestError",
+    "Pixels",
     "Plan",
     "Precision",
     "Prediction",

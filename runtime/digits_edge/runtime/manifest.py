@@ -79,6 +79,19 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """What a pixel's value means: grey levels in equal steps between two ends.
+
+    Attributes:
+        background: The value of paper.
+        ink: The value of full ink.
+    """
+
+    background: int = 0
+    ink: int = 255
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a bundle says of itself.
 
@@ -88,9 +101,10 @@ class Manifest:
         precision: Arithmetic.
         model: The model file.
         golden: Inputs and the exporter's answers, replayed at load.
-        input: Pixels: uint8 ``(N, 28, 28)``, 0 = background, 255 = ink.
+        input: Images: uint8 ``(N, 28, 28)``.
         output: Logits, one for each label.
         labels: What the outputs mean, in their order: the digits 0 to 9.
+        pixels: Polarity and scale of the input: 0 = background, 255 = ink.
         temperature: Divides the logits before the softmax, 0.01 to 100.
         reject_threshold: Answers with less confidence are rejected, 0 to 1.
         golden_tolerance: Largest probability difference allowed when the golden answers are replayed.
@@ -107,6 +121,7 @@ class Manifest:
     input: Tensor
     output: Tensor
     labels: tuple[str, ...]
+    pixels: Pixels = Pixels()
     temperature: float = 1.0
     reject_threshold: float = 0.0
     golden_tolerance: float = 1e-4
@@ -131,6 +146,8 @@ class Manifest:
             raise ManifestError(
                 f"labels are {str(self.labels)[:80]}; this runtime knows the digits 0 to 9, in order"
             )
+        if self.pixels != Pixels():
+            raise ManifestError(f"pixels are {self.pixels}; this runtime knows 0 = background to 255 = ink")
         # Each comparison is written so that NaN fails it.
         lowest, highest = _TEMPERATURES
         if not lowest <= self.temperature <= highest:
@@ -181,6 +198,7 @@ class Manifest:
             input=_tensor(values, "input"),
             output=_tensor(values, "output"),
             labels=_list(values, "labels", str),
+            pixels=_pixels(values, "pixels"),
             temperature=_number(values, "temperature"),
             reject_threshold=_number(values, "reject_threshold"),
             golden_tolerance=_number(values, "golden_tolerance"),
@@ -246,6 +264,14 @@ def _file(values: Mapping[str, Any], name: str) -> FileEntry:
     entry = _get(values, name, dict)
     try:
         return FileEntry(_get(entry, "path", str), _get(entry, "size", int), _get(entry, "sha256", str))
+    except ManifestError as error:
+        raise ManifestError(f"{name}: {error}") from error
+
+
+def _pixels(values: Mapping[str, Any], name: str) -> Pixels:
+    pixels = _get(values, name, dict)
+    try:
+        return Pixels(_get(pixels, "background", int), _get(pixels, "ink", int))
     except ManifestError as error:
         raise ManifestError(f"{name}: {error}") from error
 
