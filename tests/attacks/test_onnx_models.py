@@ -204,6 +204,7 @@ NO_MODELS: dict[str, tuple[bytes, str]] = {
     "a domain but for case": (message(7, message(1, message(7, b"AI.ONNX"))), "operators of domain"),
     "a domain with a zero": (message(7, message(1, message(7, b"ai.onnx\0"))), "operators of domain"),
     "a domain given twice": (message(7, message(1, message(7, b"attacker"), message(7, b""))), "'attacker'"),
+    "external data without a location": (message(7, message(5, message(13, b""))), "external data"),
     "a location given twice": (
         message(7, message(5, varint(14 << 3), varint(1), varint(14 << 3), varint(0))),
         "external data",

@@ -71,6 +71,7 @@ def _convert(network: Network, *, pixels: bool) -> onnx.ModelProto:
     import tf2onnx
 
     function = tensorflow_function(network, pixels=pixels, channels_first_flatten=True)
+    function.get_concrete_function()  # a fault in it is ours, not tf2onnx's
     model: onnx.ModelProto
     try:
         model, _ = tf2onnx.convert.from_function(

@@ -225,7 +225,7 @@ def test_numbers_that_are_none_are_refused(field: str, value: float) -> None:
 
 
 def test_messages_stay_short(values: Json) -> None:
-    for field in ("name", "format", "model.path", "model.sha256", "input.dtype"):
+    for field in ("name", "format", "model.path", "model.sha256", "input.dtype", "pixels.ink"):
         for value in ("x" * 500_000, [["x" * 500_000]], {"x": "x" * 500_000}, 10**4000):
             with pytest.raises(ManifestError) as refused:
                 Manifest.from_json(changed(values, field, value))

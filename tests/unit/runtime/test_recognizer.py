@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from digits_edge.runtime import (
     Predictions,
     Recognizer,
     SelfTestError,
+    read_bundle,
 )
 
 Images = NDArray[np.uint8]
@@ -222,7 +224,7 @@ def test_an_error_leaves_the_context_and_closes(tiny: Path) -> None:
 # ── Processes ──────────────────────────────────────────────────────────────────────────────────────────────
 
 PROCESSES = """
-import multiprocessing, sys
+import multiprocessing, sys, threading
 import numpy as np
 from digits_edge.runtime import Recognizer
 
@@ -232,15 +234,18 @@ def read(images):
     global recognizer
     if recognizer is None:
         recognizer = Recognizer.load(sys.argv[1], workers=2)
-    return recognizer.predict(images).labels.tolist()
+    labels = recognizer.predict(images).labels.tolist()
+    return labels, threading.active_count()
 
 if __name__ == "__main__":
     method, digits = sys.argv[2], np.load(sys.argv[3])["images"]
-    expected = read(digits)  # starts threads, which a forked child has not
+    expected, threads = read(digits)  # starts a thread, which a forked child has not
+    assert threads == 2
     with multiprocessing.get_context(method).Pool(2) as pool:
-        for answers in pool.map(read, [digits] * 4, chunksize=1):
-            assert answers == expected
-    assert read(digits) == expected
+        for labels, threads in pool.map(read, [digits] * 4, chunksize=1):
+            assert labels == expected
+            assert threads == 2, "the child works on one processor"
+    assert read(digits) == (expected, 2)
     print("same")
 """
 
@@ -286,6 +291,31 @@ def test_an_engine_that_fails_in_one_chunk_fails_the_batch_and_works_again(
             with pytest.raises(EngineError, match=r"onnxruntime [\d.]+ failed: .*out of data bounds"):
                 recognizer.predict(bad)
             assert_same(recognizer.predict(digits), expected)
+
+
+class _FailsFirst:
+    """An engine of its own kind, as the protocol allows: its first call fails, the others take a moment."""
+
+    name = "fails first"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        self.calls += 1
+        if self.calls == 1:
+            raise EngineError("the first call failed")
+        time.sleep(0.01)
+        return np.zeros((len(images), 10), np.float32)
+
+
+def test_after_a_failure_the_other_chunks_are_left_undone(tiny: Path, digits: Images) -> None:
+    engine = _FailsFirst()
+    recognizer = Recognizer(read_bundle(tiny), engine, Plan(workers=3, chunk=1))
+    with pytest.raises(EngineError, match="the first call failed"):
+        recognizer.predict(digits)
+    recognizer.close()  # waits for the helpers
+    assert engine.calls < 100
 
 
 @pytest.mark.parametrize(
@@ -340,6 +370,12 @@ def test_a_machine_that_computes_wrongly_is_refused(
 ) -> None:
     with pytest.raises(SelfTestError, match=complaint):
         Recognizer.load(bundled("honest.onnx", golden_logits=change(honest(digits[:5]))))
+
+
+def test_another_label_is_refused_whatever_the_tolerance(bundled: Make, digits: Images) -> None:
+    turned = honest(digits[:5])[:, ::-1]
+    with pytest.raises(SelfTestError, match="gives 5 other labels"):
+        Recognizer.load(bundled("honest.onnx", golden_logits=turned, golden_tolerance=0.9999999))
 
 
 def test_answers_that_are_no_numbers_are_refused(bundled: Make) -> None:
