@@ -76,6 +76,7 @@ def in_a_process(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-c", "from digits_edge.cli import main; main()", *map(str, arguments)]
 
 
+@pytest.mark.slow
 def test_the_converters_chatter_is_in_the_log(run: Run, tmp_path: Path) -> None:
     """In a process of its own: native libraries say some things once a process."""
     command = in_a_process("export", run.path, "--format", "all", "--out", tmp_path / "bundles")

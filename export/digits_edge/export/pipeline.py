@@ -100,7 +100,7 @@ def _require_packages(formats: tuple[Format, ...]) -> None:
     if missing:
         raise SetupError(
             f"this export needs {', '.join(missing)}, which is not installed; "
-            'install it with: pip install "digits-edge[train,export]"'
+            'install it with: pip install "digits-edge[export]"'
         )
 
 

@@ -147,7 +147,9 @@ class Manifest:
                 f"labels are {str(self.labels)[:80]}; this runtime knows the digits 0 to 9, in order"
             )
         if self.pixels != Pixels():
-            raise ManifestError(f"pixels are {str(self.pixels)[:80]}; this runtime knows 0 = background to 255 = ink")
+            raise ManifestError(
+                f"pixels are {str(self.pixels)[:80]}; this runtime knows 0 = background to 255 = ink"
+            )
         # Each comparison is written so that NaN fails it.
         lowest, highest = _TEMPERATURES
         if not lowest <= self.temperature <= highest:

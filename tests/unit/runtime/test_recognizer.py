@@ -204,13 +204,13 @@ def test_a_closed_recognizer_answers_on_the_callers_thread(tiny: Path, digits: I
 
 
 def test_a_busy_helper_is_not_waited_for(tiny: Path, digits: Images) -> None:
-    with Recognizer.load(tiny, workers=2) as recognizer:
+    with Recognizer.load(tiny, workers=2) as recognizer, ThreadPoolExecutor(1) as callers:
         pool = recognizer._pool
         assert pool is not None
         release = threading.Event()
         pool.submit(release.wait)
         try:
-            assert len(recognizer.predict(digits)) == 600
+            assert len(callers.submit(recognizer.predict, digits).result(timeout=60)) == 600
         finally:
             release.set()
 
