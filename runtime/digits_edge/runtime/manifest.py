@@ -107,7 +107,7 @@ class Manifest:
         pixels: Polarity and scale of the input: 0 = background, 255 = ink.
         temperature: Divides the logits before the softmax, 0.01 to 100.
         reject_threshold: Answers with less confidence are rejected, 0 to 1.
-        golden_tolerance: Largest probability difference allowed when the golden answers are replayed.
+        golden_tolerance: Largest difference of a logit allowed when the golden answers are replayed.
         safe_on: Instruction sets on which the arithmetic cannot saturate; ``any`` where it never does.
         provenance: How it was made: recipe, calibration, training run, versions. For people, not interpreted.
         parity: Figures of the proof that it is the model it was made from. For people, not interpreted.
@@ -124,7 +124,7 @@ class Manifest:
     pixels: Pixels = Pixels()
     temperature: float = 1.0
     reject_threshold: float = 0.0
-    golden_tolerance: float = 1e-4
+    golden_tolerance: float = 1e-3
     safe_on: tuple[str, ...] = ("any",)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
