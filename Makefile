@@ -5,6 +5,7 @@ VENV      := .venv
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO      := demo
+MEASURED  := onnx-int8 tflite-int8 onnx-float32
 EDGE      := $(BIN)/digits-edge
 DEFAULT   := runtime/digits_edge/runtime/models/default
 
@@ -50,9 +51,9 @@ models: $(INSTALLED) ## Train what is missing in models/, and export and prove i
 train = if [ -f $(1)/state.json ]; then $(EDGE) train --resume $(1); \
 	elif [ ! -f $(1)/metrics.json ]; then rm -rf $(1) && $(EDGE) train $(2) --out $(1); fi
 
-results: $(INSTALLED) ## Measure models/ on this machine, and write docs/results.md and README's table (nothing else may run)
-	$(EDGE) bench models/cnn-onnx-*/ models/cnn-tflite-*/ --run models/cnn-notebook --save models/bench-cnn.json --plot docs/bench-cnn.png
-	$(EDGE) bench models/edge-onnx-*/ models/edge-tflite-*/ --run models/edge-cosine --save models/bench-edge.json --plot docs/bench-edge.png
+results: $(INSTALLED) ## Measure models/ here and write docs/results.md; minutes with EFFORT=--quick (nothing else may run)
+	$(EDGE) bench $(MEASURED:%=models/cnn-%) --run models/cnn-notebook --save models/bench-cnn.json --plot docs/bench-cnn.png $(EFFORT)
+	$(EDGE) bench $(MEASURED:%=models/edge-%) --run models/edge-cosine --save models/bench-edge.json --plot docs/bench-edge.png $(EFFORT)
 	$(BIN)/python -m pytest benchmarks/suites/test_training.py -q --benchmark-json models/bench-training.json
 	$(EDGE) results models/bench-cnn.json models/bench-edge.json --training models/bench-training.json --readme README.md
 

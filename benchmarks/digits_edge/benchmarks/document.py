@@ -13,7 +13,7 @@ from typing import Any
 from digits_edge.benchmarks.errors import SaveError
 from digits_edge.benchmarks.estimates import Estimate
 from digits_edge.benchmarks.results import Ratio, Results, SubjectResult
-from digits_edge.benchmarks.scenarios import BATCHES, LARGEST
+from digits_edge.benchmarks.scenarios import BATCHES, FULL, LARGEST
 from digits_edge.benchmarks.subjects import Kind
 from digits_edge.runtime import InputError, Manifest, Precision
 from digits_edge.runtime.manifest import MANIFEST_FILE
@@ -231,6 +231,7 @@ def _measurement(results: Results) -> list[str]:
         f"On {results.machine}. {results.effort.capitalize()} effort, {results.created}; all subjects "
         "interleaved, medians of rounds with the 10 % to 90 % quantiles in brackets."
     )
+    effort = "" if results.effort == FULL.name else f" --{results.effort}"
     names = " ".join(f"models/{bundle.name}" for bundle in bundles)
     return [
         f"## Faster here? {' and '.join(bundle.name for bundle in bundles)}",
@@ -241,8 +242,8 @@ def _measurement(results: Results) -> list[str]:
         _table(_speed_rows(results.subjects)),
         "From a fresh process to the first answer, and the most memory held:",
         _table(_start_rows(results.subjects)),
-        f"Made by `digits-edge bench {names} --run models/RUN --save FILE`.",
-        *(f"- {note}" for note in results.notes),
+        f"Made by `digits-edge bench {names} --run models/RUN --save FILE{effort}`.",
+        "\n".join(f"- {note}" for note in results.notes),
     ]
 
 
