@@ -161,7 +161,7 @@ def _draw_latency(axes: Axes, subjects: Sequence[SubjectResult], looks: Sequence
     axes.set_ylim(len(subjects) - 0.5, -0.7)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_title("One image at a time: p50 (filled), p90, p99")
+    axes.set_title("One image: p50 (filled), p90, p99")
 
 
 def _duration(microseconds: float) -> str:

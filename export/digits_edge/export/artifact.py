@@ -33,8 +33,8 @@ _LIBRARIES = (
 )
 
 # How far a logit may move on another processor. Floats: other orders of summation. int8: the integers are
-# exact, but an engine may round a tie the other way: a step of TFLite's quantized logits, some 0.15. Sums that
-# saturate, for want of VNNI, move the logits of both published networks by 2 and more.
+# exact, but an engine may round a tie the other way: a step of TFLite's quantized logits, some 0.15. Sums
+# that saturate, for want of VNNI, move the logits of both published networks by 2 and more.
 GOLDEN_TOLERANCE: Mapping[Precision, float] = {Precision.FLOAT32: 1e-3, Precision.INT8: 0.4}
 
 
