@@ -63,7 +63,7 @@ def fastest_precision(architecture: Architecture) -> Precision:
 
     bfloat16 wins where the processor multiplies it natively *and* the layers are wide enough to be bound by
     arithmetic: 1.6 times faster for the reference CNN on AVX512-BF16, nothing for the edge network
-    (``docs/training.md``).
+    (``docs/results.md``).
     """
     if architecture is not Architecture.CNN:
         return Precision.FLOAT32
