@@ -1,0 +1,78 @@
+"""docs/results.md and README's table say what the committed JSON says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from digits_edge.benchmarks import document
+from digits_edge.benchmarks.errors import SaveError
+from digits_edge.benchmarks.results import Results
+from digits_edge.runtime import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+MODELS = ROOT / "models"
+MEASURED = [MODELS / "bench-cnn.json", MODELS / "bench-edge.json"]
+
+
+@pytest.fixture(scope="module")
+def measured() -> list[Results]:
+    return [Results.load(path) for path in MEASURED]
+
+
+def test_the_document_is_what_the_json_gives(measured: list[Results]) -> None:
+    trained, published = document.read_models(MODELS)
+    steps = document.read_training_steps(MODELS / "bench-training.json")
+    text = document.document(trained, published, measured, steps)
+    assert (ROOT / "docs/results.md").read_text("utf-8") == text
+
+
+def test_readme_quotes_what_the_json_gives(measured: list[Results]) -> None:
+    _, published = document.read_models(MODELS)
+    assert document.headline(published, measured) in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_reference_reaches_the_notebook() -> None:
+    trained, _ = document.read_models(MODELS)
+    (reference,) = (model for model in trained if model.name == "cnn-notebook")
+    assert reference.metrics["valid"]["accuracy"] >= 0.9931
+    assert reference.metrics["valid"]["images"] == 4200
+
+
+def test_the_table_goes_between_the_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    document.write_headline(r"new \1 table", readme)
+    assert readme.read_text() == "before\n<!-- results -->\n\nnew \\1 table\n<!-- /results -->\nafter\n"
+
+
+def test_a_readme_without_markers_is_refused(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing here\n")
+    with pytest.raises(InputError, match="no `<!-- results -->`"):
+        document.write_headline("table", readme)
+    assert readme.read_text() == "nothing here\n"
+
+
+def test_a_directory_without_models_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="0 runs and 0 bundles"):
+        document.read_models(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"benchmarks": [{}]}', "[]"])
+def test_another_file_than_the_training_suite_s_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "training.json"
+    path.write_text(text)
+    with pytest.raises(SaveError, match="expected what `make results` saves"):
+        document.read_training_steps(path)
+
+
+def test_a_bundle_that_was_not_measured_has_no_row(measured: list[Results]) -> None:
+    _, published = document.read_models(MODELS)
+    table = document.headline(published, measured)
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    names = [subject["name"] for path in MEASURED for subject in json.loads(path.read_text())["subjects"]]
+    bundles = {bundle.name for bundle in published}
+    assert len(rows) == len([name for name in names if name in bundles])
