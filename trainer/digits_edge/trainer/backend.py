@@ -43,7 +43,9 @@ def start_keras(log: Path | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # also after loading: nothing below a fatal error
     try:
         with quiet(log):
-            import keras  # noqa: F401
+            import keras
+
+            keras.ops.zeros(1)  # TensorFlow looks for devices at its first operation, and says so
     except ImportError as error:
         raise SetupError(f"Keras does not start ({error}); {_HINT}") from error
 
