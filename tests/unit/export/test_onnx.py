@@ -100,16 +100,6 @@ NETWORKS: dict[str, Callable[[Any], list[Any]]] = {
         *(k.GlobalAveragePooling2D(name="g"), k.Dense(10, kernel_initializer=all_alike, name="d")),
         *(k.Dense(10, kernel_initializer=all_alike, name="e"), k.Softmax()),
     ],
-    "one channel": lambda k: [
-        *(k.Conv2D(1, 3, activation="relu", name="a"), k.BatchNormalization(), k.MaxPooling2D(2, name="p")),
-        *(
-            k.Conv2D(1, 3, padding="same", name="b"),
-            k.ReLU(),
-            k.MaxPooling2D(13, name="q"),
-            k.Flatten(name="f"),
-        ),
-        *(k.Dense(1, name="d"), k.Dense(10, activation="softmax", name="e")),
-    ],
 }
 
 
