@@ -40,7 +40,7 @@ demo: $(DEMO)/run/metrics.json ## Train, export, prove, measure and classify: th
 $(DEMO)/run/metrics.json: | $(INSTALLED)
 	$(call train,$(DEMO)/run,--arch edge --recipe cosine --epochs 10)
 
-models: $(INSTALLED) ## Train what is missing in models/, and export and prove it anew (hours; goes on where it was stopped)
+models: $(INSTALLED) ## Train what is missing in models/, and export and prove it anew (long; goes on where it was stopped)
 	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
 	$(call train,models/edge-cosine,--arch edge --recipe cosine)
 	$(EDGE) export models/cnn-notebook --format all --precision all --out models

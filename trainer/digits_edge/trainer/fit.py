@@ -62,7 +62,7 @@ def fastest_precision(architecture: Architecture) -> Precision:
     """The faster arithmetic for training here, by what the processor says it has.
 
     bfloat16 wins where the processor multiplies it natively *and* the layers are wide enough to be bound by
-    arithmetic: 1.6 times faster for the reference CNN on AVX512-BF16, nothing for the edge network
+    arithmetic: a gain for the reference CNN on AVX512-BF16, a loss for the edge network
     (``docs/results.md``).
     """
     if architecture is not Architecture.CNN:
