@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from digits_edge.benchmarks.machine import this_machine
-from digits_edge.trainer.architectures import Architecture, Precision, build
+from digits_edge.trainer.architectures import Architecture, Precision
 from digits_edge.trainer.datasets import load_dataset
-from digits_edge.trainer.fit import compile_model, to_input, to_targets
-from digits_edge.trainer.recipes import default_recipe, recipe
+from digits_edge.trainer.epochs import one_hot
+from digits_edge.trainer.fit import compile_model, network, to_input
+from digits_edge.trainer.recipes import RecipeName
 from digits_edge.trainer.training import configure
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("architecture", list(Architecture), ids=lambda architecture: architecture.value)
 def test_training_step(architecture: Architecture, precision: Precision, benchmark: BenchmarkFixture) -> None:
     pytest.importorskip("keras")
-    batch = recipe(default_recipe(architecture)).batch_size
-    config = configure(architecture=architecture, precision=precision)
+    config = configure(architecture=architecture, recipe_name=RecipeName.STRONG, precision=precision)
+    batch = config.batch_size
     data = load_dataset().train.take(np.arange(batch))
-    images, targets = to_input(data.images), to_targets(data.labels)
-    model = build(architecture, precision=precision)
+    images, targets = to_input(data.images), one_hot(data.labels)
+    model = network(config, training=True)
     compile_model(model, config, steps=1)
     first = float(model.train_on_batch(images, targets)[0])
 

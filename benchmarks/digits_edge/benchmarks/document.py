@@ -256,7 +256,7 @@ def _trained_rows(trained: Sequence[TrainedModel]) -> Iterator[Row]:
             _accuracy(metrics["valid"]),
             _accuracy(metrics["test"]) if "test" in metrics else "–",
             f"{metrics['parameters']['total']:,}",
-            f"{metrics['best_epoch']} of {metrics['epochs']}",
+            f"{metrics['kept_epoch']} of {metrics['epochs']}",
             model.config.precision.value,
             str(timedelta(seconds=round(metrics["seconds"]))),
             model.config.machine,
@@ -268,7 +268,8 @@ def _accuracy(part: dict[str, Any]) -> str:
 
 
 def _command(model: TrainedModel) -> str:
-    config, plan = model.config, recipe(model.config.recipe)
+    config = model.config
+    plan = recipe(config.recipe, config.architecture)
     words = ["digits-edge train", f"--arch {config.architecture.value}", f"--recipe {config.recipe.value}"]
     if config.epochs != plan.epochs:
         words.append(f"--epochs {config.epochs}")

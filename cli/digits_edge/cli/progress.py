@@ -12,8 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 class EpochProgress:
     """Watches a training (a ``digits_edge.trainer.fit.Watcher``) and shows it on standard error.
 
-        The bar covers all epochs that may be trained, so the time left is an upper bound where a recipe
-        stops early.
+    The bar covers all epochs that may be trained: the time left is an upper bound where a recipe stops early.
     Without a terminal there are only the lines.
     """
 
@@ -74,6 +73,17 @@ class EpochProgress:
         self._task = self._progress.add_task(stage, total=None, figures="")
         if not self._console.is_terminal:
             self.say(stage)
+
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        self._progress.start()
+        if self._task is None:
+            self._task = self._progress.add_task(what, total=total, figures="")
+            if not self._console.is_terminal:
+                self.say(what)
+        self._progress.update(self._task, completed=done)
+        if done == total:
+            self._progress.remove_task(self._task)
+            self._task = None
 
     def say(self, line: str) -> None:
         """Prints a line, above the bar if there is one."""

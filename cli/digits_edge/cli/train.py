@@ -15,6 +15,7 @@ from digits_edge.trainer.recipes import RecipeName
 
 if TYPE_CHECKING:
     from digits_edge.trainer.runs import Run
+    from digits_edge.trainer.series import Series
 
 # What may be said of a run that exists already.
 _WITH_RESUME = {"resume", "data", "as_json"}
@@ -37,9 +38,13 @@ def train(
     recipe: Annotated[
         RecipeName | None,
         typer.Option(
-            help="notebook: RMSprop, rate cut on plateaus, stops early. cosine: AdamW for a fixed number of "
-            "epochs. If not given: notebook for cnn, cosine for edge."
+            help="notebook: RMSprop, rate cut on plateaus, stops early. strong: AdamW on digits deformed "
+            "anew each epoch. distill: the same, learning the answers of --teacher, on worn digits and on "
+            "images of no digit too. If not given: notebook for cnn, strong for edge."
         ),
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Bundle to learn from; several are averaged. With distill.")
     ] = None,
     data: Annotated[
         Path | None,
@@ -51,11 +56,12 @@ def train(
         Path | None, typer.Option(help="Run directory to make; a new one below --runs if not given.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
-    epochs: Annotated[int | None, typer.Option(help="At most so many; the recipe's 50 if not given.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images a step; the recipe's 128 or 256 if not given.")
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most so many; the recipe's if not given.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step; the recipe's if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seeds weights, augmentation, dropout and order.")] = 42,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several, as 0,1,2: a run for each; mean and deviation are reported.")
+    ] = None,
     split_seed: Annotated[int, typer.Option(min=0, help="Seeds --limit and the 90/10 split.")] = 42,
     stratify: Annotated[bool, typer.Option("--stratify", help="Split each digit 90/10 by itself.")] = False,
     limit: Annotated[int | None, typer.Option(help="Use only so many labelled images.")] = None,
@@ -75,38 +81,78 @@ def train(
     Example: digits-edge train --arch edge --epochs 5
 
     Example: digits-edge train --data kaggle/ --out runs/kaggle
+
+    Example: digits-edge train --arch cnn --recipe strong --seeds 0,1,2 --out runs/strong
+
+    Example: digits-edge train --arch edge --recipe distill --teacher models/cnn-onnx-int8
     """
     from digits_edge.cli.progress import EpochProgress
     from digits_edge.trainer import training
     from digits_edge.trainer.backend import require_packages
     from digits_edge.trainer.runs import Run, new_run_path
+    from digits_edge.trainer.series import Series, new_series
 
     require_packages()
-    with EpochProgress() as watcher:
-        if resume is not None:
-            _refuse_settings(context)
-            with _resumable(run := Run(resume)):
-                training.resume(run, watcher, data=data)
-        else:
-            config = training.configure(
-                architecture=arch,
-                recipe_name=recipe,
-                precision=None if precision is Arithmetic.AUTO else Precision(precision.value),
-                epochs=epochs,
-                batch_size=batch_size,
-                seed=seed,
-                split_seed=split_seed,
-                stratify=stratify,
-                data=data,
-                limit=limit,
-            )
-            dataset = training.load_data(config)
-            run = training.new_run(out or new_run_path(runs, config), config, dataset)
-            plan = f"{config.architecture.value} by {config.recipe.value}, {config.precision.value}"
-            watcher.say(f"{run.path}: {plan}, {len(dataset.train):,} labelled images")
-            with _resumable(run):
-                training.train(run.config(), dataset, run, watcher)
+    if resume is not None:
+        _refuse_settings(context)
+        if Series(resume).file.exists():
+            _train_series(Series(resume), data=data, as_json=as_json)
+            return
+        with EpochProgress() as watcher, _resumable(resume):
+            training.resume(Run(resume), watcher, data=data)
+        _show(Run(resume), as_json=as_json)
+        return
+    config = training.configure(
+        architecture=arch,
+        recipe_name=recipe,
+        precision=None if precision is Arithmetic.AUTO else Precision(precision.value),
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        split_seed=split_seed,
+        stratify=stratify,
+        teachers=teacher or (),
+        data=data,
+        limit=limit,
+    )
+    path = out or new_run_path(runs, config)
+    if seeds is not None:
+        _train_series(new_series(path, config, _numbers(seeds)), data=None, as_json=as_json)
+        return
+    dataset = training.load_data(config)
+    run = training.new_run(path, config, dataset)
+    with EpochProgress() as watcher, _resumable(path):
+        plan = f"{config.architecture.value} by {config.recipe.value}, {config.precision.value}"
+        watcher.say(f"{path}: {plan}, {len(dataset.train):,} labelled images")
+        training.train(run.config(), dataset, run, watcher)
     _show(run, as_json=as_json)
+
+
+def _numbers(seeds: str) -> list[int]:
+    try:
+        return [int(seed) for seed in seeds.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"{seeds!r}; expected numbers, as 0,1,2", param_hint="--seeds") from error
+
+
+def _train_series(series: Series, *, data: Path | None, as_json: bool) -> None:
+    from digits_edge.cli.printing import print_json
+    from digits_edge.cli.progress import EpochProgress
+    from digits_edge.trainer.series import accuracies, to_json, train_seed
+
+    for seed, run in series.runs().items():
+        with EpochProgress() as watcher, _resumable(series.path):
+            if not run.finished:
+                watcher.say(f"{run.path}: seed {seed}")
+            train_seed(series, seed, watcher, data=data)
+        if not as_json:
+            _show(run, as_json=False)
+    if as_json:
+        print_json(to_json(series))
+        return
+    for part, figures in accuracies(series).items():
+        each = ", ".join(f"{accuracy:.2%}" for accuracy in figures.each)
+        typer.echo(f"{part}: {figures.mean:.3%} ± {figures.deviation:.3%} ({each})")
 
 
 def _refuse_settings(context: typer.Context) -> None:
@@ -124,11 +170,11 @@ def _was_given(context: typer.Context, name: str) -> bool:
 
 
 @contextmanager
-def _resumable(run: Run) -> Iterator[None]:
+def _resumable(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"stopped; go on with: digits-edge train --resume {run.path}", err=True)
+        typer.echo(f"stopped; go on with: digits-edge train --resume {path}", err=True)
         raise
 
 
@@ -154,7 +200,7 @@ def _show(run: Run, *, as_json: bool) -> None:
             table.add_row(label, images, f"{part['loss']:.4f}", f"{part['accuracy']:.2%}", errors)
     Console().print(table)
     lasted = timedelta(seconds=round(metrics["seconds"]))
-    typer.echo(f"epoch {metrics['best_epoch']} of {metrics['epochs']} was the best; training took {lasted}")
+    typer.echo(f"epoch {metrics['kept_epoch']} of {metrics['epochs']} was kept; training took {lasted}")
     typer.echo(
         f"{run.path}: {run.model_file.name}, {run.metrics_file.name}, {run.history_file.name}, pictures/"
     )

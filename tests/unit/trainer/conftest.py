@@ -41,6 +41,9 @@ class Silent:
         if stage == self._stop_in_stage:
             raise KeyboardInterrupt
 
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        assert 0 < done <= total
+
 
 @pytest.fixture(scope="session")
 def silent() -> type[Silent]:
@@ -62,7 +65,7 @@ def few(mnist: Dataset) -> Dataset:
 
 @pytest.fixture(scope="session")
 def config() -> RunConfig:
-    return RunConfig(Architecture.EDGE, RecipeName.COSINE, epochs=3, batch_size=32)
+    return RunConfig(Architecture.EDGE, RecipeName.STRONG, epochs=3, batch_size=32)
 
 
 @pytest.fixture(scope="session")

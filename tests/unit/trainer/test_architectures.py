@@ -45,7 +45,7 @@ CNN = [
 @pytest.fixture(scope="module")
 def cnn() -> keras.Model:
     start_keras()
-    return build(Architecture.CNN)
+    return build(Architecture.CNN, augment=True)
 
 
 def trainable(model: keras.Model) -> int:
@@ -82,7 +82,7 @@ def test_the_reference_has_the_notebooks_settings(cnn: keras.Model) -> None:
 
 
 def test_the_edge_network_is_small_and_normalises_before_the_activation() -> None:
-    model = build(Architecture.EDGE)
+    model = build(Architecture.EDGE, augment=True)
     assert model.count_params() == 61_658
     assert trainable(model) == 61_306
     kinds = [type(layer).__name__ for layer in model.layers]
@@ -97,7 +97,7 @@ def test_a_seed_gives_the_same_weights_and_the_same_draws(architecture: Architec
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
 
     def trained_and_drawn(seed: int) -> tuple[list[np.ndarray], np.ndarray]:
-        model = build(architecture, seed=seed)
+        model = build(architecture, seed=seed, augment=True)
         return model.get_weights(), np.asarray(model(images, training=True))
 
     (weights, drawn), (same_weights, same_drawn) = trained_and_drawn(7), trained_and_drawn(7)
@@ -121,8 +121,30 @@ def test_bfloat16_changes_the_arithmetic_and_nothing_else(architecture: Architec
     np.testing.assert_allclose(plain(images), mixed(images), atol=0.05)
 
 
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_a_fused_norm_trains_as_keras_own(architecture: Architecture, precision: Precision) -> None:
+    rng = np.random.default_rng(0)
+    images, targets = (
+        rng.random((32, 28, 28, 1), np.float32),
+        np.eye(10, dtype=np.float32)[np.arange(32) % 10],
+    )
+
+    def step(fused: bool) -> tuple[float, list[np.ndarray]]:
+        model = build(architecture, precision=precision, fused=fused)
+        model.compile("sgd", "categorical_crossentropy")
+        loss = float(model.train_on_batch(images, targets))
+        return loss, model.get_weights()
+
+    (loss, weights), (fused_loss, fused_weights) = step(False), step(True)
+    close = 1e-3 if precision is Precision.FLOAT32 else 5e-2
+    assert fused_loss == pytest.approx(loss, rel=close)
+    for one, other in zip(weights, fused_weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=close * max(np.abs(one).max(), 0.1))
+
+
 def test_the_recipes_figures() -> None:
-    plan = recipe(RecipeName.NOTEBOOK)
+    plan = recipe(RecipeName.NOTEBOOK, Architecture.CNN)
     assert isinstance(plan, Notebook)
     assert (plan.learning_rate, plan.rho, plan.epsilon) == (1e-3, 0.9, 1e-8)
     assert (plan.batch_size, plan.epochs) == (128, 50)
@@ -130,6 +152,11 @@ def test_the_recipes_figures() -> None:
     assert (cut.factor, cut.patience, cut.min_delta, cut.cooldown) == (0.1, 3, 1e-4, 1)
     assert cut.min_learning_rate == 1e-8
     assert (plan.early_stop.patience, plan.early_stop.min_delta) == (5, 1e-4)
-    assert isinstance(recipe(RecipeName.COSINE), Cosine)
+    for architecture in Architecture:
+        strong, distill = recipe(RecipeName.STRONG, architecture), recipe(RecipeName.DISTILL, architecture)
+        assert isinstance(strong, Cosine)
+        assert strong.distillation is None
+        assert isinstance(distill, Cosine)
+        assert distill.distillation is not None
     assert default_recipe(Architecture.CNN) is RecipeName.NOTEBOOK
-    assert default_recipe(Architecture.EDGE) is RecipeName.COSINE
+    assert default_recipe(Architecture.EDGE) is RecipeName.STRONG

@@ -28,12 +28,12 @@ def test_a_small_training(cli: Cli, tmp_path: Path) -> None:
     for part in ("train", "valid", "test"):
         assert f"{metrics[part]['accuracy']:.2%}" in done.stdout
     assert f"digits-edge export {run.path}" in done.stdout
+    config = run.config()
     # Progress, and nothing else: neither a warning nor what the native libraries say.
     lines = done.stderr.splitlines()
-    assert lines[0] == f"{run.path}: edge by cosine, float32, 300 labelled images"
+    assert lines[0] == f"{run.path}: edge by strong, {config.precision.value}, 300 labelled images"
     assert [line[:8] for line in lines[1:]] == ["epoch  1", "epoch  2", "evaluati", "drawing"]
     assert not run.predictions_file.exists()  # the bundled MNIST leaves nothing to predict
-    config = run.config()
     assert (config.limit, config.epochs, config.batch_size, config.seed) == (300, 2, 64, 5)
 
     again = cli("train", "--resume", run.path, "--json")

@@ -95,16 +95,16 @@ def test_samples_of_data_that_lacks_a_digit(held_out: Split, tmp_path: Path) -> 
 
 def test_curves(tmp_path: Path) -> None:
     rows = history(6)
-    figure = figures.curves(rows, best_epoch=6)
+    figure = figures.curves(rows, kept_epoch=6)
     picture = drawn(figure, tmp_path)
     assert picture.shape == (1160, WIDTH)
     assert "Epoch 6 of 6 kept: validation loss 0.2000, accuracy 93.33 %" in words(figure)
-    assert differ(picture, drawn(figures.curves(rows, best_epoch=5), tmp_path))
+    assert differ(picture, drawn(figures.curves(rows, kept_epoch=5), tmp_path))
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         other = [{**row, name: row[name] * 0.9} for row in rows]
-        assert differ(picture, drawn(figures.curves(other, best_epoch=6), tmp_path)), name
+        assert differ(picture, drawn(figures.curves(other, kept_epoch=6), tmp_path)), name
     later = [{**row, "learning_rate": 1e-3 if row["epoch"] < 5 else 1e-4} for row in rows]
-    assert differ(picture, drawn(figures.curves(later, best_epoch=6), tmp_path))
+    assert differ(picture, drawn(figures.curves(later, kept_epoch=6), tmp_path))
 
 
 @pytest.mark.parametrize("rates", [[1e-3], [0.0], [1e-3, 1e-3, 1e-4], [3e-3, 1e-3, 0.0]])
@@ -113,13 +113,13 @@ def test_curves_of_short_trainings_and_schedules_that_end_at_zero(rates: list[fl
         {**row, "accuracy": 1.0, "learning_rate": rate}
         for row, rate in zip(history(len(rates)), rates, strict=True)
     ]
-    assert drawn(figures.curves(rows, best_epoch=1), tmp_path).shape == (1160, WIDTH)
+    assert drawn(figures.curves(rows, kept_epoch=1), tmp_path).shape == (1160, WIDTH)
 
 
 @pytest.mark.parametrize(("epochs", "best"), [(0, 1), (3, 4)])
-def test_curves_without_the_best_epoch_are_refused(epochs: int, best: int) -> None:
+def test_curves_without_the_kept_epoch_are_refused(epochs: int, best: int) -> None:
     with pytest.raises(InputError, match=f"none of them number {best}"):
-        figures.curves(history(epochs), best_epoch=best)
+        figures.curves(history(epochs), kept_epoch=best)
 
 
 def test_confusion(evaluation: Evaluation, tmp_path: Path) -> None:

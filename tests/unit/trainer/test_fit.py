@@ -16,6 +16,7 @@ from digits_edge.runtime.errors import InputError
 from digits_edge.trainer.architectures import Architecture, build
 from digits_edge.trainer.backend import start_keras
 from digits_edge.trainer.datasets import Dataset, Split
+from digits_edge.trainer.epochs import Plain
 from digits_edge.trainer.errors import DivergedError, RunError
 from digits_edge.trainer.evaluate import evaluate
 from digits_edge.trainer.fit import Fitted, fit, split_rows, to_input
@@ -120,9 +121,9 @@ def test_validation_rows_are_never_trained_on(
 def test_each_epoch_brings_all_images_in_an_order_of_its_own(few: Dataset) -> None:
     from digits_edge.trainer._callbacks import Batches, Draws
 
-    batches = Batches(few.train, batch_size=64, seed=1)
+    batches = Batches(Plain(few.train), batch_size=64, seed=1)
     draws = Draws(batches)
-    draws.set_model(build(Architecture.EDGE))
+    draws.set_model(build(Architecture.EDGE, augment=True))
 
     def epoch(number: int) -> np.ndarray:
         draws.on_epoch_begin(number)
@@ -170,7 +171,7 @@ def test_plateau_and_early_stop_remember(
 ) -> None:
     _, whole = noise_run
     cut = next(place for place, row in enumerate(whole.history) if row["learning_rate"] < 5e-4)
-    assert len(whole.history) == whole.best_epoch + 5 < 30  # stopped by its patience
+    assert len(whole.history) == whole.kept_epoch + 5 < 30  # stopped by its patience
 
     run = new_run(tmp_path / "run", noise_config, noise)
     interrupted(run, noise, silent(stop_in_epoch=cut + 1))
@@ -180,7 +181,7 @@ def test_plateau_and_early_stop_remember(
     assert plateau["best"] == early_stop["best"] == pytest.approx(min(losses))
     assert (plateau["cooldown_counter"], early_stop["wait"]) == (1, 3)
     resumed = fitted(run, noise, silent(), resume=True)
-    assert resumed.best_epoch == whole.best_epoch
+    assert resumed.kept_epoch == whole.kept_epoch
     assert_same_training(resumed, whole.history, whole.model)
 
 
@@ -194,10 +195,10 @@ def test_a_training_that_stopped_by_itself_is_not_trained_on(
     assert_same_training(again, first.history, first.model)
 
 
-def test_the_best_epoch_is_kept(noise: Dataset, noise_run: tuple[Run, Fitted]) -> None:
+def test_the_kept_epoch_is_kept(noise: Dataset, noise_run: tuple[Run, Fitted]) -> None:
     _, found = noise_run
     losses = [row["val_loss"] for row in found.history]
-    assert found.best_epoch == int(np.argmin(losses)) + 1 < len(losses)
+    assert found.kept_epoch == int(np.argmin(losses)) + 1 < len(losses)
     valid = noise.train.take(found.valid_rows)
     loss = evaluate(found.model.predict(to_input(valid.images), verbose=0), valid.labels).loss
     assert loss == pytest.approx(min(losses), rel=1e-3)

@@ -16,7 +16,7 @@ from digits_edge.runtime.errors import InputError
 from digits_edge.trainer.architectures import Architecture, Precision
 from digits_edge.trainer.datasets import Dataset
 from digits_edge.trainer.errors import RunError
-from digits_edge.trainer.fit import split_rows, to_input
+from digits_edge.trainer.fit import fastest_precision, split_rows, to_input
 from digits_edge.trainer.recipes import RecipeName
 from digits_edge.trainer.runs import Run, RunConfig
 from digits_edge.trainer.training import configure, load_data, new_run, resume, train
@@ -79,7 +79,7 @@ def test_the_metrics_are_the_saved_models(finished: Run, few: Dataset, config: R
 def test_the_metrics_agree_with_the_history(finished: Run) -> None:
     metrics, history = finished.metrics(), finished.history()
     best = min(history, key=lambda row: row["val_loss"])
-    assert metrics["best_epoch"] == best["epoch"]
+    assert metrics["kept_epoch"] == best["epoch"]
     assert metrics["epochs"] == len(history) == 3
     assert metrics["seconds"] == pytest.approx(sum(row["seconds"] for row in history))
     assert metrics["valid"]["loss"] == pytest.approx(best["val_loss"], rel=1e-3)
@@ -177,7 +177,7 @@ def test_what_was_not_asked_for_is_filled_in() -> None:
     assert (reference.epochs, reference.batch_size, reference.seed, reference.split_seed) == (50, 128, 42, 42)
     assert (reference.validation, reference.stratify, reference.data) == (0.1, False, None)
     edge = configure(architecture=Architecture.EDGE)
-    assert (edge.recipe, edge.precision, edge.batch_size) == (RecipeName.COSINE, Precision.FLOAT32, 256)
+    assert (edge.recipe, edge.precision, edge.batch_size) == (RecipeName.STRONG, fastest_precision(), 256)
     asked = configure(precision=Precision.FLOAT32, epochs=3, batch_size=7, seed=1, data=Path("digits"))
     assert (asked.precision, asked.epochs, asked.batch_size, asked.seed) == (Precision.FLOAT32, 3, 7, 1)
     assert asked.data == str(Path("digits").absolute())

@@ -7,6 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from digits_edge.trainer.datasets import Split
+from digits_edge.trainer.epochs import Epochs, Shown
 from digits_edge.trainer.errors import DivergedError, RunError
 from digits_edge.trainer.runs import Run, write_csv, write_json
 
@@ -32,9 +33,9 @@ class TrainingState:
     Attributes:
         epoch: Epochs done.
         checkpoint: File in the run directory with weights and optimizer after that epoch.
-        best_epoch: The epoch with the lowest validation loss, from 1.
-        best_loss: That loss.
-        best_checkpoint: File with that epoch's weights.
+        kept_epoch: The epoch to keep, from 1: the last one, or the one with the lowest validation loss.
+        kept_loss: Its validation loss.
+        kept_checkpoint: File with that epoch's weights.
         stopped: Whether early stopping ended the training.
         callbacks: What each resumable callback remembers.
         history: A row an epoch.
@@ -42,9 +43,9 @@ class TrainingState:
 
     epoch: int
     checkpoint: str
-    best_epoch: int
-    best_loss: float
-    best_checkpoint: str
+    kept_epoch: int
+    kept_loss: float
+    kept_checkpoint: str
     stopped: bool
     callbacks: list[dict[str, float]]
     history: list[dict[str, float]]
@@ -62,7 +63,7 @@ class TrainingState:
             state = cls(**json.loads(run.state_file.read_text()))
         except (ValueError, TypeError) as error:
             raise RunError(f"{run.state_file}: not readable ({error!r}); start a new run") from error
-        for name in (state.checkpoint, state.best_checkpoint):
+        for name in (state.checkpoint, state.kept_checkpoint):
             if not (run.path / name).is_file():
                 raise RunError(
                     f"{run.path}: {name} is missing, so there is nothing to resume; start a new run"
@@ -71,27 +72,44 @@ class TrainingState:
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled batches of float images and one-hot labels; the order depends on seed and epoch only."""
+    """Shuffled batches of float images and targets; what comes when depends on seed and epoch only.
 
-    def __init__(self, split: Split, *, batch_size: int, seed: int) -> None:
+    While the network is busy with an epoch, a thread prepares the next one.
+    """
+
+    def __init__(self, epochs: Epochs, *, batch_size: int, seed: int) -> None:
         super().__init__()
-        self._split = split
+        self._epochs = epochs
         self._batch_size = batch_size
         self._seed = seed
-        self.start_at(0)
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="next-epoch")
+        self._next: tuple[int, Future[Shown]] | None = None
+        self._shown: Shown | None = None
 
     def start_at(self, epoch: int) -> None:
-        """Shuffles for the epoch of that number, from 0."""
-        self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._split))
+        """Shows the epoch of that number, from 0."""
+        if self._next is None or self._next[0] != epoch:
+            self._prepare(epoch)
+        assert self._next is not None
+        self._shown = self._next[1].result()
+        self._prepare(epoch + 1)
+        self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._epochs))
+
+    def _prepare(self, epoch: int) -> None:
+        self._next = epoch, self._ahead.submit(self._epochs.show, epoch)
 
     def __len__(self) -> int:
-        return -(-len(self._split) // self._batch_size)
+        return -(-len(self._epochs) // self._batch_size)
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        from digits_edge.trainer.fit import to_input, to_targets
+        from digits_edge.trainer.fit import to_input
 
-        batch = self._split.take(self._order[step * self._batch_size : (step + 1) * self._batch_size])
-        return to_input(batch.images), to_targets(batch.labels)
+        if self._shown is None:  # Keras looks at a batch before the first epoch begins
+            self.start_at(0)
+        assert self._shown is not None
+        images, targets = self._shown
+        rows = self._order[step * self._batch_size : (step + 1) * self._batch_size]
+        return to_input(images[rows]), targets[rows]
 
 
 class Draws(keras.callbacks.Callback):
@@ -121,11 +139,17 @@ class Journal(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, run: Run, *, resumable: Sequence[keras.callbacks.Callback], state: TrainingState | None
+        self,
+        run: Run,
+        *,
+        resumable: Sequence[keras.callbacks.Callback],
+        keep_last: bool,
+        state: TrainingState | None,
     ) -> None:
         super().__init__()
         self._run = run
         self._resumable = resumable
+        self._keep_last = keep_last
         self._state = state
         self._epoch_began = 0.0
 
@@ -166,18 +190,18 @@ class Journal(keras.callbacks.Callback):
         state = TrainingState(
             epoch=epoch + 1,
             checkpoint=f"checkpoint-{epoch + 1:04}.keras",
-            best_epoch=previous.best_epoch if previous else 0,
-            best_loss=previous.best_loss if previous else np.inf,
-            best_checkpoint=previous.best_checkpoint if previous else "",
+            kept_epoch=previous.kept_epoch if previous else 0,
+            kept_loss=previous.kept_loss if previous else np.inf,
+            kept_checkpoint=previous.kept_checkpoint if previous else "",
             stopped=bool(self.model.stop_training),
             callbacks=[_remembered(callback) for callback in self._resumable],
             history=[*(previous.history if previous else []), row],
         )
         self.model.save(self._run.path / state.checkpoint)
-        if row["val_loss"] < state.best_loss:
-            best = f"best-{epoch + 1:04}.keras"
-            shutil.copyfile(self._run.path / state.checkpoint, self._run.path / best)
-            state = replace(state, best_epoch=epoch + 1, best_loss=row["val_loss"], best_checkpoint=best)
+        if self._keep_last or row["val_loss"] < state.kept_loss:
+            kept = f"kept-{epoch + 1:04}.keras"
+            shutil.copyfile(self._run.path / state.checkpoint, self._run.path / kept)
+            state = replace(state, kept_epoch=epoch + 1, kept_loss=row["val_loss"], kept_checkpoint=kept)
         write_json(self._run.state_file, asdict(state))
         write_csv(self._run.history_file, state.history)
         self._state = state
@@ -186,7 +210,7 @@ class Journal(keras.callbacks.Callback):
     def _remove_older(self, state: TrainingState) -> None:
         for pattern, kept in (
             ("checkpoint-*.keras", state.checkpoint),
-            ("best-*.keras", state.best_checkpoint),
+            ("kept-*.keras", state.kept_checkpoint),
         ):
             for file in self._run.path.glob(pattern):
                 if file.name != kept:

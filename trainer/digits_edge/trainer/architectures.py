@@ -34,7 +34,12 @@ class Precision(str, Enum):
 
 
 def build(
-    architecture: Architecture, *, seed: int = 42, precision: Precision = Precision.FLOAT32
+    architecture: Architecture,
+    *,
+    seed: int = 42,
+    precision: Precision = Precision.FLOAT32,
+    augment: bool = False,
+    fused: bool = False,
 ) -> keras.Model:
     """Builds an untrained network.
 
@@ -42,12 +47,25 @@ def build(
         architecture: Which network.
         seed: Seeds every initialiser, dropout and augmentation layer.
         precision: Compute type of the layers. The softmax is float32 in both.
+        augment: Begin with the notebook's augmentation layers, instead of deforming the data.
+        fused: Train BatchNorm with one kernel where there is one; a network to be saved does without.
 
     Returns:
         A model from float images ``(N, 28, 28, 1)`` in [0, 1] to probabilities ``(N, 10)``.
     """
     builders = {Architecture.CNN: _cnn, Architecture.EDGE: _edge}
-    return builders[architecture](_Seeds(seed), precision.value)
+    return builders[architecture](_Seeds(seed), precision.value, augment=augment, norm=_norm(fused))
+
+
+def _norm(fused: bool) -> type[keras.layers.BatchNormalization]:
+    if fused:
+        from digits_edge.trainer._fused import FusedBatchNormalization
+
+        return FusedBatchNormalization
+    import keras
+
+    norm: type[keras.layers.BatchNormalization] = keras.layers.BatchNormalization
+    return norm
 
 
 class _Seeds:
@@ -61,7 +79,9 @@ class _Seeds:
         return self._next
 
 
-def _cnn(seed: _Seeds, dtype: str) -> keras.Model:
+def _cnn(
+    seed: _Seeds, dtype: str, *, augment: bool, norm: type[keras.layers.BatchNormalization]
+) -> keras.Model:
     import keras
     from keras import layers
 
@@ -75,13 +95,15 @@ def _cnn(seed: _Seeds, dtype: str) -> keras.Model:
             dtype=dtype,
             name=name,
         )(x)
-        return layers.BatchNormalization(dtype=dtype, name=f"{name}_norm")(x)
+        return norm(dtype=dtype, name=f"{name}_norm")(x)
 
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="images")
-    # Augmentation stays float32: a bfloat16 grid of 28 pixels would place samples only to a tenth of a pixel.
-    x = layers.RandomRotation(0.1, seed=seed(), name="rotate")(images)
-    x = layers.RandomTranslation(0.1, 0.1, seed=seed(), name="translate")(x)
-    x = layers.RandomZoom(0.1, 0.1, seed=seed(), name="zoom")(x)
+    x = images
+    if augment:
+        # In float32: a bfloat16 grid of 28 pixels would place samples only to a tenth of a pixel.
+        x = layers.RandomRotation(0.1, seed=seed(), name="rotate")(x)
+        x = layers.RandomTranslation(0.1, 0.1, seed=seed(), name="translate")(x)
+        x = layers.RandomZoom(0.1, 0.1, seed=seed(), name="zoom")(x)
     x = conv(conv(x, 5, "conv1"), 5, "conv2")
     x = layers.MaxPooling2D(2, dtype=dtype, name="pool1")(x)
     x = layers.Dropout(0.25, seed=seed(), dtype=dtype, name="drop1")(x)
@@ -98,12 +120,14 @@ def _cnn(seed: _Seeds, dtype: str) -> keras.Model:
         dtype=dtype,
         name="dense1",
     )(x)
-    x = layers.BatchNormalization(dtype=dtype, name="dense1_norm")(x)
+    x = norm(dtype=dtype, name="dense1_norm")(x)
     x = layers.Dropout(0.25, seed=seed(), dtype=dtype, name="drop4")(x)
     return keras.Model(images, _classifier(x, seed), name="cnn")
 
 
-def _edge(seed: _Seeds, dtype: str) -> keras.Model:
+def _edge(
+    seed: _Seeds, dtype: str, *, augment: bool, norm: type[keras.layers.BatchNormalization]
+) -> keras.Model:
     import keras
     from keras import layers
 
@@ -119,15 +143,17 @@ def _edge(seed: _Seeds, dtype: str) -> keras.Model:
             name=name,
             **options,
         )(x)
-        x = layers.BatchNormalization(dtype=dtype, name=f"{name}_norm")(x)
+        x = norm(dtype=dtype, name=f"{name}_norm")(x)
         return layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
 
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="images")
-    # About 9 degrees, 2 pixels, 10 %: one digit never turns into another. Outside the image there is paper.
-    paper = {"fill_mode": "constant", "fill_value": 0.0}
-    x = layers.RandomRotation(0.025, seed=seed(), **paper, name="rotate")(images)
-    x = layers.RandomTranslation(0.07, 0.07, seed=seed(), **paper, name="translate")(x)
-    x = layers.RandomZoom(0.1, 0.1, seed=seed(), **paper, name="zoom")(x)
+    x = images
+    if augment:
+        # About 9 degrees, 2 pixels, 10 %: no digit turns into another. Outside the image there is paper.
+        paper = {"fill_mode": "constant", "fill_value": 0.0}
+        x = layers.RandomRotation(0.025, seed=seed(), **paper, name="rotate")(x)
+        x = layers.RandomTranslation(0.07, 0.07, seed=seed(), **paper, name="translate")(x)
+        x = layers.RandomZoom(0.1, 0.1, seed=seed(), **paper, name="zoom")(x)
     x = conv(x, 16, 5, "conv1", strides=2, padding="same")
     x = conv(x, 32, 3, "conv2", padding="same")
     x = layers.MaxPooling2D(2, dtype=dtype, name="pool1")(x)

@@ -101,7 +101,7 @@ def samples(data: Split, *, rows: int = 8) -> Figure:
 
 
 @styled
-def curves(history: Sequence[Mapping[str, float]], *, best_epoch: int) -> Figure:
+def curves(history: Sequence[Mapping[str, float]], *, kept_epoch: int) -> Figure:
     """Draws loss, accuracy and learning rate over the epochs.
 
     Accuracy stands on a logarithmic scale of what is missing to 100 %, where the difference between 99.0 and
@@ -109,18 +109,18 @@ def curves(history: Sequence[Mapping[str, float]], *, best_epoch: int) -> Figure
 
     Args:
         history: A row an epoch, as in ``history.csv``.
-        best_epoch: The epoch that was kept, from 1.
+        kept_epoch: The epoch that was kept, from 1.
 
     Raises:
-        InputError: There is no row, or none for ``best_epoch``.
+        InputError: There is no row, or none for ``kept_epoch``.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-    best = next((row for row in history if row["epoch"] == best_epoch), None)
+    best = next((row for row in history if row["epoch"] == kept_epoch), None)
     if best is None:
         raise InputError(
-            f"{len(history)} epochs, none of them number {best_epoch}; expected the best among them"
+            f"{len(history)} epochs, none of them number {kept_epoch}; expected the kept one among them"
         )
     epochs = [row["epoch"] for row in history]
     rates = [row["learning_rate"] for row in history]
@@ -137,7 +137,7 @@ def curves(history: Sequence[Mapping[str, float]], *, best_epoch: int) -> Figure
     rate.plot(epochs, rates, color=INK, drawstyle="steps-mid")
 
     for axes, height in ((loss, best["val_loss"]), (accuracy, missing(best, "val_accuracy"))):
-        axes.plot(best_epoch, height, "o", ms=8, mfc="none", mec=VERMILLION, mew=1.2)
+        axes.plot(kept_epoch, height, "o", ms=8, mfc="none", mec=VERMILLION, mew=1.2)
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.minorticks_off()
@@ -149,7 +149,7 @@ def curves(history: Sequence[Mapping[str, float]], *, best_epoch: int) -> Figure
     else:  # a schedule that may end at 0
         rate.set_ylim(0, max(rates) * 1.15 or 1)
     for axes in (loss, accuracy, rate):
-        axes.axvline(best_epoch, color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
+        axes.axvline(kept_epoch, color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
         axes.grid(axis="y")
     loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     accuracy.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.6g} %"))
@@ -163,7 +163,7 @@ def curves(history: Sequence[Mapping[str, float]], *, best_epoch: int) -> Figure
     figure.align_ylabels()
     loss.legend(loc="upper right", ncols=2, frameon=True, framealpha=1, edgecolor="none")
     loss.set_title(
-        f"Epoch {best_epoch} of {len(history)} kept: "
+        f"Epoch {kept_epoch} of {len(history)} kept: "
         f"validation loss {best['val_loss']:.4f}, accuracy {best['val_accuracy']:.2%}".replace("%", " %")
     )
     return figure

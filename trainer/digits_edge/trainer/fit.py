@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits_edge.runtime.errors import InputError
-from digits_edge.trainer.architectures import CLASSES, Architecture, Precision, build
+from digits_edge.trainer.architectures import Precision, build
 from digits_edge.trainer.datasets import Images, Split, split_validation
+from digits_edge.trainer.distill import Distilled, fill_pool
+from digits_edge.trainer.epochs import Deformed, Epochs, Plain, one_hot
 from digits_edge.trainer.errors import RunError
-from digits_edge.trainer.recipes import Cosine, Notebook, Recipe, recipe
+from digits_edge.trainer.recipes import Cosine, Notebook, Recipe, RecipeName, recipe
 from digits_edge.trainer.runs import Run, RunConfig
 
 if TYPE_CHECKING:
@@ -38,35 +40,34 @@ class Watcher(Protocol):
     def on_stage(self, stage: str) -> None:
         """Something else than training begins, such as "evaluating"."""
 
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` parts of a long preparation are done."""
+
 
 @dataclass(frozen=True)
 class Fitted:
     """A trained network.
 
     Attributes:
-        model: Weights of the epoch with the lowest validation loss, float32 throughout.
+        model: Weights of the kept epoch, float32 throughout.
         train_rows: Rows of the labelled data it was trained on.
-        valid_rows: Rows of the labelled data that chose the epoch.
+        valid_rows: Rows of the labelled data that validated it, and chose the epoch if the recipe lets them.
         history: A row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
-        best_epoch: The chosen epoch, from 1.
+        kept_epoch: The epoch whose weights these are, from 1.
     """
 
     model: keras.Model
     train_rows: NDArray[np.int64]
     valid_rows: NDArray[np.int64]
     history: list[dict[str, float]]
-    best_epoch: int
+    kept_epoch: int
 
 
-def fastest_precision(architecture: Architecture) -> Precision:
+def fastest_precision() -> Precision:
     """The faster arithmetic for training here, by what the processor says it has.
 
-    bfloat16 wins where the processor multiplies it natively *and* the layers are wide enough to be bound by
-    arithmetic: a gain for the reference CNN on AVX512-BF16, a loss for the edge network
-    (``docs/results.md``).
+    bfloat16 wins where the processor multiplies it natively (``docs/results.md``); elsewhere it is emulated.
     """
-    if architecture is not Architecture.CNN:
-        return Precision.FLOAT32
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text().split() if cpuinfo.is_file() else []
     return Precision.MIXED_BFLOAT16 if _BFLOAT16_FLAGS.intersection(flags) else Precision.FLOAT32
@@ -75,11 +76,6 @@ def fastest_precision(architecture: Architecture) -> Precision:
 def to_input(images: Images) -> NDArray[np.float32]:
     """Pixels as the networks take them: uint8 ``(N, 28, 28)`` to float32 ``(N, 28, 28, 1)`` in [0, 1]."""
     return (images.astype(np.float32) / np.float32(255))[..., None]
-
-
-def to_targets(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Labels as one-hot float32 ``(N, 10)``."""
-    return np.eye(CLASSES, dtype=np.float32)[labels]
 
 
 def split_rows(config: RunConfig, data: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -131,9 +127,11 @@ def fit(run: Run, config: RunConfig, data: Split, watcher: Watcher, *, resume: b
     keras.utils.set_random_seed(config.seed)
     train_rows, valid_rows = split_rows(config, data)
     valid = data.take(valid_rows)
-    batches = Batches(data.take(train_rows), batch_size=config.batch_size, seed=config.seed)
+    plan = recipe(config.recipe, config.architecture)
+    epochs = _epochs(run, config, plan, data.take(train_rows), watcher)
+    batches = Batches(epochs, batch_size=config.batch_size, seed=config.seed)
 
-    model = build(config.architecture, seed=config.seed, precision=config.precision)
+    model = network(config, training=True)
     compile_model(model, config, steps=len(batches))
     state = TrainingState.load(run) if resume else None
     if state is not None:
@@ -141,12 +139,12 @@ def fit(run: Run, config: RunConfig, data: Split, watcher: Watcher, *, resume: b
         model.optimizer.build(model.trainable_variables)
         model.load_weights(run.path / state.checkpoint)
 
-    stops = _plateau_callbacks(recipe(config.recipe))
-    journal = Journal(run, resumable=stops, state=state)
+    stops = _plateau_callbacks(plan)
+    journal = Journal(run, resumable=stops, keep_last=isinstance(plan, Cosine), state=state)
     if not journal.finished(config.epochs):
         model.fit(
             batches,
-            validation_data=(to_input(valid.images), to_targets(valid.labels)),
+            validation_data=(to_input(valid.images), one_hot(valid.labels)),
             validation_batch_size=500,
             initial_epoch=state.epoch if state else 0,
             epochs=config.epochs,
@@ -154,14 +152,45 @@ def fit(run: Run, config: RunConfig, data: Split, watcher: Watcher, *, resume: b
             shuffle=False,  # the batches are; this would shuffle their order again, without our seed
             verbose=0,
         )
-    best = keras.models.load_model(run.path / journal.state.best_checkpoint, compile=False)
+    model.load_weights(run.path / journal.state.kept_checkpoint)
+    # What is published never depends on the arithmetic that it was trained in.
+    published = network(config, training=False)
+    published.set_weights(model.get_weights())
     return Fitted(
-        model=_as_float32(best, config),
+        model=published,
         train_rows=train_rows,
         valid_rows=valid_rows,
         history=list(journal.state.history),
-        best_epoch=journal.state.best_epoch,
+        kept_epoch=journal.state.kept_epoch,
     )
+
+
+def network(config: RunConfig, *, training: bool) -> keras.Model:
+    """A run's network, untrained: as it is trained, or as it is published, with the same variables."""
+    return build(
+        config.architecture,
+        seed=config.seed,
+        precision=config.precision if training else Precision.FLOAT32,
+        augment=config.recipe is RecipeName.NOTEBOOK,
+        fused=training,
+    )
+
+
+def _epochs(run: Run, config: RunConfig, plan: Recipe, digits: Split, watcher: Watcher) -> Epochs:
+    if isinstance(plan, Notebook):
+        return Plain(digits)
+    if plan.distillation is None:
+        return Deformed(digits, plan.deformation, config.seed)
+    pool = fill_pool(
+        run.path.parent,
+        [Path(teacher) for teacher in config.teachers],
+        digits,
+        deformation=plan.deformation,
+        distillation=plan.distillation,
+        seed=config.split_seed,
+        watcher=watcher,
+    )
+    return Distilled(pool, digits.labels, plan.distillation, config.seed)
 
 
 def compile_model(model: keras.Model, config: RunConfig, *, steps: int) -> None:
@@ -169,7 +198,7 @@ def compile_model(model: keras.Model, config: RunConfig, *, steps: int) -> None:
     import keras
 
     model.compile(
-        optimizer=_optimizer(recipe(config.recipe), steps=steps, epochs=config.epochs),
+        optimizer=_optimizer(recipe(config.recipe, config.architecture), steps=steps, epochs=config.epochs),
         loss="categorical_crossentropy",
         metrics=["accuracy"],
         # XLA compiles these networks to slower CPU code than oneDNN's kernels; JAX has nothing else.
@@ -214,10 +243,3 @@ def _plateau_callbacks(plan: Recipe) -> list[keras.callbacks.Callback]:
             "val_loss", patience=plan.early_stop.patience, min_delta=plan.early_stop.min_delta, mode="min"
         ),
     ]
-
-
-def _as_float32(model: keras.Model, config: RunConfig) -> keras.Model:
-    """The same variables under float32 arithmetic: what is published never depends on how it was trained."""
-    plain = build(config.architecture, seed=config.seed)
-    plain.set_weights(model.get_weights())
-    return plain

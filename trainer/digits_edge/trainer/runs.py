@@ -3,9 +3,9 @@
 run.json               what was asked for, seeds, data digest, library versions
 state.json             where a training in progress stands; names the two files below
 checkpoint-0007.keras  weights and optimizer after that epoch, to resume from
-best-0005.keras        the epoch with the lowest validation loss so far
+kept-0005.keras        the epoch to keep, so far: the last, or the one with the lowest validation loss
 history.csv            a row an epoch
-model.keras            the finished model: best epoch, float32 variables
+model.keras            the finished model: the kept epoch, float32 variables
 metrics.json           loss, accuracy, per-class figures, confusion matrix, errors
 predictions.csv        answers for unlabelled images, where the data had any
 pictures/              what the notebook drew
@@ -48,6 +48,7 @@ class RunConfig:
         validation: Part of the labelled data that validates, between 0 and 1.
         stratify: Keep class proportions equal in both parts.
         precision: Arithmetic of the training.
+        teachers: Bundles that a distillation learns from.
         data: Path of the data, or None for the bundled MNIST.
         limit: Only so many labelled images were used (drawn with ``split_seed``), or None for all.
         data_digest: SHA-256 of the labelled images and labels; empty until they were read.
@@ -65,6 +66,7 @@ class RunConfig:
     validation: float = 0.1
     stratify: bool = False
     precision: Precision = Precision.FLOAT32
+    teachers: tuple[str, ...] = ()
     data: str | None = None
     limit: int | None = None
     data_digest: str = ""
@@ -79,6 +81,11 @@ class RunConfig:
             raise RunError(f"seeds {self.seed}, {self.split_seed}; expected 0 to {_LARGEST_SEED}")
         if not 0 < self.validation < 1:
             raise RunError(f"validation fraction {self.validation}; expected between 0 and 1")
+        if bool(self.teachers) != (self.recipe is RecipeName.DISTILL):
+            raise RunError(
+                f"{len(self.teachers)} teachers for the recipe {self.recipe.value}; --recipe distill needs "
+                "one at least, a bundle named with --teacher, and no other recipe takes any"
+            )
 
     def stamped(self, *, data_digest: str) -> RunConfig:
         """The same configuration with what is known only when it starts."""
@@ -103,6 +110,7 @@ class RunConfig:
                 "architecture": Architecture(values["architecture"]),
                 "recipe": RecipeName(values["recipe"]),
                 "precision": Precision(values["precision"]),
+                "teachers": tuple(values["teachers"]),
             }
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ def configure(
     seed: int = 42,
     split_seed: int = 42,
     stratify: bool = False,
+    teachers: Sequence[Path] = (),
     data: Path | None = None,
     limit: int | None = None,
 ) -> RunConfig:
@@ -45,7 +47,7 @@ def configure(
         RunError: A number is out of range.
     """
     recipe_name = recipe_name or default_recipe(architecture)
-    plan = recipe(recipe_name)
+    plan = recipe(recipe_name, architecture)
     return RunConfig(
         architecture=architecture,
         recipe=recipe_name,
@@ -54,7 +56,8 @@ def configure(
         seed=seed,
         split_seed=split_seed,
         stratify=stratify,
-        precision=precision or fastest_precision(architecture),
+        precision=precision or fastest_precision(),
+        teachers=tuple(str(teacher) for teacher in teachers),
         data=None if data is None else str(data.absolute()),
         limit=limit,
     )
@@ -155,7 +158,7 @@ def _evaluate(fitted: Fitted, dataset: Dataset) -> tuple[dict[str, Any], str, Im
         parts["test"] = _evaluate_rows(fitted.model, dataset.test, np.arange(len(dataset.test)))
         reported, subject, images = "test", "test images", dataset.test.images
     metrics: dict[str, Any] = {
-        "best_epoch": fitted.best_epoch,
+        "kept_epoch": fitted.kept_epoch,
         "epochs": len(fitted.history),
         "seconds": sum(row["seconds"] for row in fitted.history),
         "parameters": {
@@ -188,7 +191,7 @@ def _draw(
     for name, figure in (
         ("samples", figures.samples(dataset.train)),
         ("architecture", diagram.architecture(fitted.model)),
-        ("curves", figures.curves(fitted.history, best_epoch=fitted.best_epoch)),
+        ("curves", figures.curves(fitted.history, kept_epoch=fitted.kept_epoch)),
         ("confusion", figures.confusion(evaluation, subject=subject)),
         ("misclassified", figures.misclassified(images, evaluation, subject=subject)),
     ):
@@ -213,6 +216,6 @@ def _predict(run: Run, model: keras.Model, images: Images) -> None:
 
 def _remove_leftovers(run: Run) -> None:
     """Removes what only an unfinished training needs, and what killed ones have left."""
-    for pattern in ("state.json", "checkpoint-*.keras", "best-*.keras", ".*.tmp", ".*.tmp.keras"):
+    for pattern in ("state.json", "checkpoint-*.keras", "kept-*.keras", ".*.tmp", ".*.tmp.keras"):
         for file in run.path.glob(pattern):
             file.unlink()
