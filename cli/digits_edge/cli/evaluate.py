@@ -1,0 +1,70 @@
+"""``digits-edge evaluate``: how right, how sure, how robust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from digits_edge.trainer.assessment import Assessment
+
+
+def evaluate(
+    subject: Annotated[
+        Path, typer.Argument(metavar="BUNDLE|RUN", help="A bundle, or the directory of a finished run.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data whose test images are used; a run's own, or the bundled MNIST if not given. Without "
+            "test images, those that the training validated on."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Directory for evaluation.json and the pictures; evaluation/NAME if not given."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Evaluate a bundle or a run: accuracy, calibration, rejection, robustness, with pictures.
+
+    Held-out images are answered as they are and by a fixed suite of corruptions; scikit-learn's digits come
+    from other writers; images that show no digit should be rejected. A bundle answers in the runtime, a run
+    in Keras.
+
+    Example: digits-edge evaluate models/edge-onnx-int8
+
+    Example: digits-edge evaluate runs/kaggle --data kaggle/ --out report
+    """
+    from digits_edge.cli.printing import print_json
+    from digits_edge.cli.steps import StepProgress
+    from digits_edge.trainer import charts
+    from digits_edge.trainer.assessment import assess, require_packages
+    from digits_edge.trainer.runs import write_json
+    from digits_edge.trainer.subject import held_out, open_subject
+
+    require_packages()
+    with StepProgress() as progress, open_subject(subject) as opened:
+        images = held_out(opened, data)
+        place = out or Path("evaluation") / opened.name
+        place.mkdir(parents=True, exist_ok=True)  # before the minutes, not after them
+        assessment = assess(opened, images, progress.on_step)
+        progress.on_step("drawing", 0, 1)
+        pictures = charts.draw(assessment, place)
+        write_json(place / "evaluation.json", assessment.to_json())
+    if as_json:
+        print_json(assessment.to_json())
+        return
+    _print(assessment)
+    typer.echo(f"{place}: evaluation.json, {', '.join(picture.name for picture in pictures)}")
+
+
+def _print(assessment: Assessment) -> None:
+    from digits_edge.cli.findings import classes_table, figures_table, headline, non_digits_table
+    from digits_edge.cli.printing import print_table
+
+    typer.echo(headline(assessment))
+    for table in (figures_table, non_digits_table, classes_table):
+        print_table(table(assessment))
