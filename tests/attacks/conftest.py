@@ -32,7 +32,7 @@ from digits_edge.runtime import DigitsEdgeError, Recognizer
 for line in sys.stdin:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
-        Recognizer.load(json.loads(line)).close()
+        Recognizer.load(**json.loads(line)).close()
         answer = {"error": None, "message": "loaded"}
     except DigitsEdgeError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
@@ -50,8 +50,8 @@ class Device:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
-    def ask(self, bundle: Path) -> dict[str, Any]:
-        """How loading a bundle ended."""
+    def ask(self, bundle: Path, **options: str) -> dict[str, Any]:
+        """How loading a bundle with these options ended."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", DEVICE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -61,7 +61,7 @@ class Device:
         assert process.stdout is not None
         impatience = threading.Timer(PATIENCE, process.kill)
         impatience.start()
-        process.stdin.write(json.dumps(str(bundle)) + "\n")
+        process.stdin.write(json.dumps({"bundle": str(bundle), **options}) + "\n")
         process.stdin.flush()
         line = process.stdout.readline()
         impatience.cancel()

@@ -15,8 +15,8 @@ import pytest
 # Importing one of them costs a tenth of a second or more, or starts threads, or is an extra.
 HEAVY = frozenset(
     {
-        "PIL", "ai_edge_litert", "hypothesis", "keras", "matplotlib", "onnx", "onnxruntime", "pandas",
-        "pyarrow", "rich", "scipy", "sklearn", "tensorflow", "tf2onnx", "typer",
+        "PIL", "ai_edge_litert", "cryptography", "hypothesis", "keras", "matplotlib", "model_signing", "onnx",
+        "onnxruntime", "pandas", "pyarrow", "rich", "scipy", "sklearn", "tensorflow", "tf2onnx", "typer",
     }
 )  # fmt: skip
 # File → heavy libraries that it may import at its top, and why.
@@ -24,11 +24,21 @@ ALLOWED_AT_TOP = {
     "trainer/digits_edge/trainer/_callbacks.py": {
         "keras"
     },  # subclasses Keras' callbacks; only `fit` imports it
+    "trainer/digits_edge/trainer/_fused.py": {
+        "keras"
+    },  # subclasses a layer of Keras'; only `build` imports it
     # Declares commands, and draws their results; what starts with the command line has a test below.
     "cli/digits_edge/cli/*.py": {"typer", "rich"},
 }
 # Distributions whose import name is not their own name.
-IMPORT_NAMES = {"pillow": "PIL", "scikit-learn": "sklearn", "pytest-benchmark": "pytest_benchmark"}
+IMPORT_NAMES = {
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+    "pytest-benchmark": "pytest_benchmark",
+    "model-signing": "model_signing",
+    "pyopenssl": "OpenSSL",
+    "pyyaml": "yaml",
+}
 
 
 @dataclass(frozen=True)

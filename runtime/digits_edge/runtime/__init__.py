@@ -17,6 +17,7 @@ from digits_edge.runtime.errors import (
     IntegrityError,
     ManifestError,
     SelfTestError,
+    SignatureError,
     UnsafeModelError,
 )
 from digits_edge.runtime.images import as_images, normalize
@@ -45,6 +46,7 @@ __all__ = [
     "Predictions",
     "Recognizer",
     "SelfTestError",
+    "SignatureError",
     "Tensor",
     "UnsafeModelError",
     "as_images",

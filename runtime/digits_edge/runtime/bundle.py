@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from digits_edge.runtime.errors import BundleError, BundleNotFoundError, IntegrityError
+from digits_edge.runtime.errors import BundleError, BundleNotFoundError, IntegrityError, SignatureError
 from digits_edge.runtime.manifest import MANIFEST_FILE, FileEntry, Format, Manifest
 from digits_edge.runtime.modelfile import check_onnx, check_tflite
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _LARGEST_MANIFEST = 1 << 20
 _LARGEST_MODEL = 256 << 20
 _LARGEST_GOLDEN = 4 << 20
+_LARGEST_SIGNATURE = 1 << 20
+_LARGEST_OTHER = 64 << 20  # a signed file that the runtime has no use for
 _GOLDEN_MEMBERS = ["images.npy", "logits.npy"]
 _STORED, _DEFLATED = 0, 8  # zip's numbers of the two methods that numpy writes
 
@@ -115,14 +118,18 @@ def default_bundle() -> Path:
     return Path(__file__).with_name("models") / "default"
 
 
-def read_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """Reads and verifies a bundle; no native code has seen a byte of it when this returns.
+def read_bundle(path: str | os.PathLike[str], *, trusted_key: str | os.PathLike[str] | None = None) -> Bundle:
+    """Reads and verifies a bundle; no inference engine has seen a byte of it when this returns.
 
     Args:
         path: The bundle's directory.
+        trusted_key: Public key, a PEM file, that the whole bundle must be signed with; by default signatures
+            are not looked at.
 
     Raises:
         BundleNotFoundError: There is no bundle.
+        InputError: ``trusted_key`` is no public key.
+        SignatureError: The bundle is not, file for file and byte for byte, what the key's owner signed.
         ManifestError: The manifest is malformed.
         IntegrityError: A file is missing, a link, or differs from the manifest in size or SHA-256.
         UnsafeModelError: The model asks for more than its own bytes.
@@ -134,28 +141,54 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
             f"{directory}: no bundle there ({MANIFEST_FILE} is missing); make one with `digits-edge export`"
         )
     try:
-        return _read(directory)
+        return _read(directory, None if trusted_key is None else _signed(directory, trusted_key))
     except BundleError as error:
         raise type(error)(f"{directory}: {error}") from error
 
 
-def _read(directory: Path) -> Bundle:
-    manifest = Manifest.from_json(_read_file(directory / MANIFEST_FILE, largest=_LARGEST_MANIFEST))
-    model = _read_entry(directory, manifest.model, largest=_LARGEST_MODEL)
-    golden = Golden.from_npz(_read_entry(directory, manifest.golden, largest=_LARGEST_GOLDEN))
+def _signed(directory: Path, trusted_key: str | os.PathLike[str]) -> dict[str, str]:
+    """What was signed, SHA-256 by file name: exactly the files that lie in the directory."""
+    from digits_edge.runtime.signature import SIGNATURE_FILE, read_key, signed_digests  # loads OpenSSL
+
+    key = read_key(trusted_key)
+    try:
+        present = {file.name for file in directory.iterdir()}
+    except OSError as error:
+        raise SignatureError(f"its files cannot be listed ({error.strerror}); allow it to be read") from error
+    if SIGNATURE_FILE not in present:
+        raise SignatureError(
+            f"not signed ({SIGNATURE_FILE} is missing); sign it where it was made: digits-edge sign"
+        )
+    signed = signed_digests(_read_file(directory / SIGNATURE_FILE, largest=_LARGEST_SIGNATURE), key)
+    for names, what in (
+        (present - {SIGNATURE_FILE} - signed.keys(), "was not signed; take it out, or sign again"),
+        (signed.keys() - present, "was signed and is missing; copy the bundle again"),
+    ):
+        if names:
+            raise SignatureError(f"{min(names)[:80]!r} {what}")
+    return signed
+
+
+def _read(directory: Path, signed: Mapping[str, str] | None) -> Bundle:
+    content = _read_file(directory / MANIFEST_FILE, largest=_LARGEST_MANIFEST, signed=signed)
+    manifest = Manifest.from_json(content)
+    model = _read_entry(directory, manifest.model, signed, largest=_LARGEST_MODEL)
+    golden = Golden.from_npz(_read_entry(directory, manifest.golden, signed, largest=_LARGEST_GOLDEN))
+    for name in set(signed or ()) - {MANIFEST_FILE, manifest.model.path, manifest.golden.path}:
+        _read_file(directory / name, largest=_LARGEST_OTHER, signed=signed)
     (check_onnx if manifest.format is Format.ONNX else check_tflite)(model)
     return Bundle(manifest, model, golden)
 
 
-def _read_entry(directory: Path, entry: FileEntry, *, largest: int) -> bytes:
-    import hashlib  # here and not above: it loads OpenSSL
-
+def _read_entry(
+    directory: Path, entry: FileEntry, signed: Mapping[str, str] | None, *, largest: int
+) -> bytes:
     if entry.size > largest:
         raise IntegrityError(f"{entry.path}: {entry.size} bytes by the manifest; expected {largest} at most")
-    content = _read_file(directory / entry.path, largest=entry.size)
+    content = _read_file(directory / entry.path, largest=entry.size, signed=signed)
     if len(content) != entry.size:
         raise IntegrityError(f"{entry.path}: {len(content)} bytes; the manifest says {entry.size}")
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _sha256(content)
     if digest != entry.sha256:
         raise IntegrityError(
             f"{entry.path}: SHA-256 {digest[:12]}…; the manifest says {entry.sha256[:12]}…; "
@@ -164,8 +197,17 @@ def _read_entry(directory: Path, entry: FileEntry, *, largest: int) -> bytes:
     return content
 
 
-def _read_file(path: Path, *, largest: int) -> bytes:
-    """Reads a regular file through one descriptor; links, devices and oversized files are refused."""
+def _sha256(content: bytes) -> str:
+    import hashlib  # here and not above: it loads OpenSSL
+
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_file(path: Path, *, largest: int, signed: Mapping[str, str] | None = None) -> bytes:
+    """Reads a regular file through one descriptor; links, devices and oversized files are refused.
+
+    Where there is a signature, the very bytes that are returned are those that were signed.
+    """
     # Opening without O_NONBLOCK would hang for ever on a named pipe that nobody writes to.
     flags = (
         os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -187,4 +229,6 @@ def _read_file(path: Path, *, largest: int) -> bytes:
         ) from error
     if len(content) > largest:
         raise IntegrityError(f"{path.name}: more than {largest} bytes; expected as many at most")
+    if signed is not None and _sha256(content) != signed.get(path.name):
+        raise SignatureError(f"{path.name}: not what was signed; it was changed, or swapped with another's")
     return content

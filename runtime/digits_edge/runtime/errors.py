@@ -7,6 +7,7 @@
         ├── BundleNotFoundError     there is no bundle at that place (exit code 2)
         ├── ManifestError           manifest.json is malformed or contradicts itself
         ├── IntegrityError          a file is not, byte for byte, what the manifest says
+        ├── SignatureError          it is not, byte for byte, what the owner of the trusted key signed
         ├── UnsafeModelError        the model file asks for more than its own bytes
         └── SelfTestError           the engine does not give the exporter's answers on this machine
 
@@ -52,6 +53,10 @@ class ManifestError(BundleError):
 
 class IntegrityError(BundleError):
     """A file's size or SHA-256 differs from the manifest, or a path leaves the bundle."""
+
+
+class SignatureError(BundleError):
+    """The bundle is unsigned, signed with another key, or changed since; or that cannot be checked."""
 
 
 class UnsafeModelError(BundleError):

@@ -46,6 +46,7 @@ class Recognizer:
         *,
         workers: int | None = None,
         chunk: int | None = None,
+        trusted_key: str | os.PathLike[str] | None = None,
     ) -> Recognizer:
         """Verifies a bundle, opens its engine, and checks that the engine computes right here.
 
@@ -53,14 +54,16 @@ class Recognizer:
             bundle: The bundle's directory; by default the one that ships with this package.
             workers: Threads; by default one for each processor this process may use. 1 starts none.
             chunk: Images a call of the engine; by default 32.
+            trusted_key: Public key, a PEM file; only a bundle that its owner signed, unchanged since, is
+                loaded. By default signatures are not looked at. Needs the extra ``signing``.
 
         Raises:
             BundleError: The bundle was refused; its subclasses say why.
             EngineError: The engine is missing or does not take the model.
-            InputError: ``workers`` or ``chunk`` is below 1.
+            InputError: ``workers`` or ``chunk`` is below 1, or ``trusted_key`` is no public key.
         """
         chosen = plan(workers=workers, chunk=chunk)
-        opened = read_bundle(default_bundle() if bundle is None else bundle)
+        opened = read_bundle(default_bundle() if bundle is None else bundle, trusted_key=trusted_key)
         engine = open_engine(opened.manifest.format, opened.model)
         _self_test(opened, engine)
         return cls(opened, engine, chosen)

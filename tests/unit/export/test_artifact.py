@@ -112,7 +112,7 @@ def test_only_u8s8_in_onnx_runtime_can_saturate() -> None:
 def test_calibration_rows_are_training_rows_only(stratify: bool, count: int, mnist: Dataset) -> None:
     few = mnist.limited(2_000, seed=3).train
     config = RunConfig(
-        Architecture.EDGE, RecipeName.COSINE, epochs=1, batch_size=8, split_seed=5, stratify=stratify
+        Architecture.EDGE, RecipeName.STRONG, epochs=1, batch_size=8, split_seed=5, stratify=stratify
     )
     train, valid = split_rows(config, few)
     rows = calibration_rows(config, few, count=count, seed=1)
@@ -131,7 +131,7 @@ def test_calibration_rows_are_training_rows_only(stratify: bool, count: int, mni
 def run(tmp_path: Path) -> Run:
     """A run that says it has finished."""
     run = create_run(
-        tmp_path / "run", RunConfig(Architecture.EDGE, RecipeName.COSINE, epochs=1, batch_size=8)
+        tmp_path / "run", RunConfig(Architecture.EDGE, RecipeName.STRONG, epochs=1, batch_size=8)
     )
     run.metrics_file.write_text("{}")
     return run
