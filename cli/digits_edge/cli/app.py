@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from digits_edge.cli.bench import bench
+from digits_edge.cli.evaluate import evaluate
 from digits_edge.cli.export import export
 from digits_edge.cli.predict import predict
 from digits_edge.cli.results import results
 from digits_edge.cli.samples import samples
+from digits_edge.cli.sign import sign
 from digits_edge.cli.train import train
+from digits_edge.cli.verify import verify
 
 app = typer.Typer(
     name="digits-edge",
@@ -22,7 +25,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a fault of ours shows Python's own traceback
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: tuple[Callable[..., None], ...] = (train, export, predict, bench, samples, results)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    train,
+    evaluate,
+    export,
+    sign,
+    verify,
+    predict,
+    bench,
+    samples,
+    results,
+)
 for _command in _COMMANDS:
     # Typer would keep the line breaks of a docstring; the terminal has its own.
     _paragraphs = str(_command.__doc__).split("\n\n")

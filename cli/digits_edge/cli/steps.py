@@ -68,11 +68,12 @@ def proofs(results: Sequence[Exported]) -> Table:
         title=f"the same model? {parity.images:,} {parity.held_out} images, "
         f"Keras {parity.accuracy_original:.2%}",
         title_justify="left",
-        caption="accuracy lost in points · McNemar: how likely chance alone parts the two so far",
+        caption="lost: accuracy, in points · McNemar: how likely chance alone parts the two so far\n"
+        f"accepts: validation images, with at most {results[0].sureness.error_rate:.2%} errors among them",
         caption_justify="left",
     )
     table.add_column("bundle")
-    for name in ("KiB", "accuracy", "lost", "same label", "McNemar p", "max |Δp|", "s", ""):
+    for name in ("KiB", "accuracy", "lost", "same label", "McNemar p", "max |Δp|", "accepts", "s", ""):
         table.add_column(name, justify="right")
     for result in results:
         parity = result.parity
@@ -84,6 +85,7 @@ def proofs(results: Sequence[Exported]) -> Table:
             f"{parity.agreement:.2%}",
             f"{parity.mcnemar_p:.2f}",
             f"{parity.max_difference:.1e}",
+            f"{result.sureness.coverage:.1%}",
             f"{result.seconds:.0f}",
             "[red]refused[/]" if result.misses else "[green]proved[/]",
         )

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits_edge.export.card import model_card
 from digits_edge.export.deploy import INPUT, OUTPUT
 from digits_edge.export.errors import ExportError
 from digits_edge.export.parity import Parity
 from digits_edge.export.publish import entry
+from digits_edge.export.sureness import UNCHOSEN, Sureness
 from digits_edge.runtime import Format, Golden, Manifest, Precision, Tensor
 from digits_edge.runtime.engines import open_engine
 from digits_edge.runtime.manifest import MANIFEST_FILE
@@ -70,12 +72,15 @@ class Artifact:
         """The bundle's directory name."""
         return f"{self.name}-{self.format.value}-{self.precision.value}"
 
-    def files(self, golden: Golden, parity: Parity | None) -> dict[str, bytes]:
+    def files(
+        self, golden: Golden, parity: Parity | None = None, sureness: Sureness = UNCHOSEN
+    ) -> dict[str, bytes]:
         """The bundle's files, by name.
 
         Args:
             golden: Golden answers.
             parity: The proof, or None while there is none yet; only a bundle that has one is published.
+            sureness: Temperature and reject threshold; by default the model's own softmax, none rejected.
         """
         content = golden.to_npz()
         manifest = Manifest(
@@ -87,9 +92,11 @@ class Artifact:
             input=Tensor(INPUT, "uint8", (28, 28)),
             output=Tensor(OUTPUT, "float32", (10,)),
             labels=tuple("0123456789"),
+            temperature=sureness.temperature,
+            reject_threshold=sureness.reject_threshold,
             golden_tolerance=GOLDEN_TOLERANCE[self.precision],
             safe_on=safe_on(self.format, self.precision),
-            provenance=self.provenance,
+            provenance={**self.provenance, "confidence": sureness.to_json()},
             parity=parity.to_json() if parity else {},
         )
         files = {
@@ -130,39 +137,3 @@ def golden_answers(artifact: Artifact, images: NDArray[np.uint8], original: NDAr
 def library_versions() -> dict[str, str]:
     """Versions of what had a part in an export."""
     return {name: installed_version(name) for name in _LIBRARIES}
-
-
-def model_card(manifest: Manifest, parity: Parity) -> str:
-    """``MODEL_CARD.md``: what it is, what it takes, how well it does; its figures are the manifest's."""
-    training = manifest.provenance.get("training", {})
-    return f"""# {manifest.name}, {manifest.format.value} {manifest.precision.value}
-
-Recognizes a handwritten digit. Network `{training.get("architecture")}`, recipe `{training.get("recipe")}`,
-seed {training.get("seed")}, trained on `{training.get("data") or "MNIST"}`.
-
-| | |
-|---|---|
-| input | `{manifest.input.name}`: uint8 (N, 28, 28), 0 = background, 255 = ink |
-| output | `{manifest.output.name}`: 10 logits |
-| file | `{manifest.model.path}`, {manifest.model.size:,} bytes |
-| SHA-256 | `{manifest.model.sha256}` |
-| exact on | {", ".join(manifest.safe_on)} |
-
-## Is it still the same model?
-
-Compared with the Keras model on {parity.images:,} {parity.held_out} images, through the runtime:
-
-| | Keras | this file |
-|---|---|---|
-| accuracy | {parity.accuracy_original:.2%} | {parity.accuracy_exported:.2%} |
-| images only it gets right | {parity.only_original_right} | {parity.only_exported_right} |
-
-Agreement {parity.agreement:.2%}; exact McNemar p = {parity.mcnemar_p:.3g}; largest difference of a
-probability {parity.max_difference:.2g}, mean {parity.mean_difference:.2g}.
-
-## Limits
-
-Digits only, one to an image, prepared as MNIST's are: anything else also gets one of ten answers. Trained and
-tested on MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0) unless said otherwise above; other writers, pens and
-cameras differ.
-"""

@@ -38,7 +38,7 @@ def make_baselines(run: Run, directory: Path) -> None:
     """
     from digits_edge.export.calibrate import calibration_rows
     from digits_edge.export.naive import naive_onnx, naive_onnx_int8, naive_tflite_int8
-    from digits_edge.export.original import load_model
+    from digits_edge.trainer.subject import load_model
     from digits_edge.trainer.training import load_data
 
     config = run.config()

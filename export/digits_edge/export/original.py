@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from digits_edge.export.calibrate import calibration_rows
 from digits_edge.export.fold import fold
-from digits_edge.trainer.datasets import Dataset, Split
+from digits_edge.trainer.datasets import Split
 from digits_edge.trainer.errors import RunError
 from digits_edge.trainer.fit import split_rows, to_input
 from digits_edge.trainer.runs import Run, RunConfig
+from digits_edge.trainer.subject import load_model
 from digits_edge.trainer.training import load_data
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Original:
         config: How it was trained.
         calibration: uint8 ``(N, 28, 28)`` training images that int8 takes its ranges from.
         calibration_rows: Their rows in the run's labelled data.
-        held_out: Images that training never saw.
+        validation: Images that chose things, and that nothing was fitted to but confidence.
+        held_out: Images that training never saw; the validation images where the data has no others.
         held_out_name: ``test``, or ``validation`` where the data has no test images.
         probabilities: The model's answers for them, float32 ``(N, 10)``.
     """
@@ -47,6 +49,7 @@ class Original:
     config: RunConfig
     calibration: NDArray[np.uint8]
     calibration_rows: NDArray[np.int64]
+    validation: Split
     held_out: Split
     held_out_name: str
     probabilities: NDArray[np.float32]
@@ -77,36 +80,18 @@ def load_original(run: Run, *, calibration_images: int, seed: int, watcher: Step
     model = load_model(run)
     fold(model, pixel_scale=1.0)  # refused here, a network costs no minute of Keras' answers
     rows = calibration_rows(config, data.train, count=calibration_images, seed=seed)
-    held_out, name = _held_out(config, data)
+    validation = data.train.take(split_rows(config, data.train)[1])
+    held_out, name = (validation, "validation") if data.test is None else (data.test, "test")
     return Original(
         model=model,
         config=config,
         calibration=data.train.images[rows],
         calibration_rows=rows,
+        validation=validation,
         held_out=held_out,
         held_out_name=name,
         probabilities=_probabilities(model, held_out.images, watcher),
     )
-
-
-def load_model(run: Run) -> keras.Model:
-    """Loads a run's model.
-
-    Raises:
-        RunError: It is missing or damaged.
-    """
-    import keras
-
-    try:
-        return keras.models.load_model(run.model_file, compile=False)
-    except Exception as error:  # Keras raises whatever went wrong inside it
-        raise RunError(f"{run.model_file}: not readable ({error}); train again") from error
-
-
-def _held_out(config: RunConfig, data: Dataset) -> tuple[Split, str]:
-    if data.test is not None:
-        return data.test, "test"
-    return data.train.take(split_rows(config, data.train)[1]), "validation"
 
 
 def _probabilities(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import product
@@ -20,7 +19,9 @@ from digits_edge.export.fold import fold
 from digits_edge.export.original import Original, StepWatcher, load_original
 from digits_edge.export.parity import GATES, Parity, compare
 from digits_edge.export.publish import discard, publish, stage, writing
+from digits_edge.export.sureness import Sureness, choose_sureness
 from digits_edge.runtime import Format, InputError, Precision, Recognizer, read_bundle
+from digits_edge.trainer.confidence import ERROR_RATE
 from digits_edge.trainer.errors import SetupError
 from digits_edge.trainer.runs import Run
 
@@ -51,6 +52,7 @@ class Request:
         precisions: Precisions of each.
         calibration_images: Training images that int8 takes its ranges from.
         seed: Draws these images.
+        error_rate: Part of the accepted answers that may be wrong; the reject threshold follows from it.
     """
 
     run: Run
@@ -60,12 +62,15 @@ class Request:
     precisions: tuple[Precision, ...]
     calibration_images: int = 512
     seed: int = 42
+    error_rate: float = ERROR_RATE
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise InputError(f"name {self.name!r}; expected letters, digits, '.', '_' and '-'")
         if not self.formats or not self.precisions or self.calibration_images < 1:
             raise InputError("nothing to export; expected a format, a precision and calibration images")
+        if not 0 < self.error_rate < 1:
+            raise InputError(f"error rate {self.error_rate}; expected above 0 and below 1")
 
     @property
     def log(self) -> Path:
@@ -114,6 +119,7 @@ class Exported:
         precision: Arithmetic.
         size: Bytes of the model file.
         parity: The proof.
+        sureness: Temperature and reject threshold.
         misses: What it misses of its gate; empty if it passed.
         seconds: Time it took.
     """
@@ -123,6 +129,7 @@ class Exported:
     precision: Precision
     size: int
     parity: Parity
+    sureness: Sureness
     misses: tuple[str, ...]
     seconds: float
 
@@ -136,6 +143,7 @@ class Exported:
             "misses": list(self.misses),
             "seconds": round(self.seconds, 1),
             "parity": self.parity.to_json(),
+            "confidence": self.sureness.to_json(),
         }
 
 
@@ -218,28 +226,33 @@ def _prove(
 
     golden = golden_answers(artifact, original.held_out.images, original.probabilities)
     target = request.out / artifact.directory
-    staging = stage(target, artifact.files(golden, parity=None))
+    staging = stage(target, artifact.files(golden))
     try:
-        answers = np.concatenate(list(_answers(staging, original.held_out.images, what, watcher)))
+        answers = _answers(staging, original.held_out.images, f"proving {what}", watcher)
         parity = compare(
             original.probabilities, answers, original.held_out.labels, held_out=original.held_out_name
         )
-        read_bundle(stage(target, artifact.files(golden, parity)))  # refuses what a device would refuse
+        answers = _answers(staging, original.validation.images, f"confidence of {what}", watcher)
+        sureness = choose_sureness(answers, original.validation.labels, error_rate=request.error_rate)
+        # Read once more: what a device would refuse is refused here.
+        read_bundle(stage(target, artifact.files(golden, parity, sureness)))
     except BaseException:
         discard(staging)
         raise
     misses = tuple(GATES[precision].misses(parity))
     seconds = time.monotonic() - began
-    return staging, Exported(target, format, precision, len(artifact.model), parity, misses, seconds)
+    return staging, Exported(
+        target, format, precision, len(artifact.model), parity, sureness, misses, seconds
+    )
 
 
-def _answers(
-    bundle: Path, images: NDArray[np.uint8], what: str, watcher: Watcher
-) -> Iterator[NDArray[np.float32]]:
+def _answers(bundle: Path, images: NDArray[np.uint8], step: str, watcher: Watcher) -> NDArray[np.float32]:
+    answers = []
     with Recognizer.load(bundle) as recognizer:
         for start in range(0, len(images), 1000):
-            yield recognizer.predict(images[start : start + 1000]).probabilities
-            watcher.on_step(f"proving {what}", min(start + 1000, len(images)), len(images))
+            answers.append(recognizer.predict(images[start : start + 1000]).probabilities)
+            watcher.on_step(step, min(start + 1000, len(images)), len(images))
+    return np.concatenate(answers)
 
 
 def _provenance(request: Request, original: Original, precision: Precision) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_runs(
 def run(tmp_path: Path) -> Run:
     """A run of an untrained edge network: enough to make baselines from."""
     pytest.importorskip("keras")
-    config = RunConfig(Architecture.EDGE, RecipeName.COSINE, epochs=1, batch_size=32, limit=200)
+    config = RunConfig(Architecture.EDGE, RecipeName.STRONG, epochs=1, batch_size=32, limit=200)
     run = create_run(tmp_path / "run", config)
     build(Architecture.EDGE).save(run.model_file)
     return run
