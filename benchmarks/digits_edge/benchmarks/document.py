@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,69 +12,52 @@ from typing import Any
 
 from digits_edge.benchmarks.errors import SaveError
 from digits_edge.benchmarks.estimates import Estimate
+from digits_edge.benchmarks.evaluations import evaluated
 from digits_edge.benchmarks.results import Ratio, Results, SubjectResult
 from digits_edge.benchmarks.scenarios import BATCHES, FULL, LARGEST
+from digits_edge.benchmarks.scorecard import Goal, PublishedBundle, TrainedModel, scorecard
 from digits_edge.benchmarks.subjects import Kind
+from digits_edge.benchmarks.tables import Row, table
 from digits_edge.runtime import InputError, Manifest, Precision
 from digits_edge.runtime.manifest import MANIFEST_FILE
 from digits_edge.trainer.recipes import recipe
-from digits_edge.trainer.runs import Run, RunConfig, write_atomically
-
-Row = Sequence[str]
+from digits_edge.trainer.runs import Run, write_atomically
 
 _GATES = (
     "Each bundle in the runtime, each held-out image against Keras. Published only if float32 differs by at "
     "most 1e-5 with every label the same, int8 loses at most 0.10 points and keeps 99.8 % of the labels."
 )
+_CHOSEN = (
+    "The notebook's recipe keeps the epoch with the least validation loss, the others keep the last. "
+    "Temperatures and thresholds were chosen on validation images. Test images were read once, at the end."
+)
 _MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """A finished run.
-
-    Attributes:
-        name: Its directory's name.
-        config: What was asked for.
-        metrics: Content of its metrics.json.
-    """
-
-    name: str
-    config: RunConfig
-    metrics: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class PublishedBundle:
-    """A bundle, by its manifest.
-
-    Attributes:
-        name: Its directory's name.
-        manifest: The manifest; it holds the proof's figures.
-    """
-
-    name: str
-    manifest: Manifest
-
-
 def read_models(directory: Path) -> tuple[list[TrainedModel], list[PublishedBundle]]:
-    """The finished runs and the bundles that lie directly in a directory.
+    """The finished runs and the bundles of a directory; those of a series lie one deeper.
 
     Raises:
         InputError: There are none.
         DigitsEdgeError: One of them is damaged.
     """
-    runs = [Run(path.parent) for path in sorted(directory.glob("*/run.json"))]
-    trained = [TrainedModel(run.path.name, run.config(), run.metrics()) for run in runs]
-    manifests = sorted(directory.glob(f"*/{MANIFEST_FILE}"))
+    trained = [
+        TrainedModel(place.relative_to(directory).as_posix(), Run(place).config(), Run(place).metrics())
+        for place in _holding("run.json", directory)
+    ]
     published = [
-        PublishedBundle(path.parent.name, Manifest.from_json(path.read_text("utf-8"))) for path in manifests
+        PublishedBundle(place.name, Manifest.from_json((place / MANIFEST_FILE).read_text("utf-8")))
+        for place in _holding(MANIFEST_FILE, directory)
     ]
     if not trained or not published:
         raise InputError(
             f"{directory}: {len(trained)} runs and {len(published)} bundles; expected one of each at least"
         )
     return trained, published
+
+
+def _holding(name: str, directory: Path) -> list[Path]:
+    return sorted(path.parent for depth in ("*", "*/*") for path in directory.glob(f"{depth}/{name}"))
 
 
 @dataclass(frozen=True)
@@ -130,6 +113,7 @@ def _training_step(benchmark: dict[str, Any]) -> TrainingStep:
 def document(
     trained: Sequence[TrainedModel],
     published: Sequence[PublishedBundle],
+    evaluations: Mapping[str, Mapping[str, Any]],
     measured: Sequence[Results],
     steps: Sequence[TrainingStep],
 ) -> str:
@@ -138,22 +122,27 @@ def document(
     Args:
         trained: Finished runs.
         published: Bundles exported from them.
+        evaluations: What `digits-edge evaluate` printed, by the bundle's name.
         measured: Saved benchmarks.
         steps: Timed training steps.
     """
     parts = [
         "# Results",
         "Written by `make results` from the JSON of runs, bundles and measurements; nothing is typed.",
+        "## What the models are judged by",
+        table(_goal_rows(scorecard(trained, published, evaluations))),
+        "Each figure is explained, with its command, in one of the tables below.",
         "## Trained",
-        "Checkpoints were chosen on validation images; test images were read once, at the end.",
-        _table(_trained_rows(trained)),
+        _CHOSEN,
+        table(_trained_rows(trained)),
         "Made by:",
         "```sh\n" + "\n".join(_command(model) for model in trained) + "\n```",
         "## Still the same model?",
         _GATES,
-        _table(_parity_rows(published)),
+        table(_parity_rows(published)),
         "Made by `digits-edge export models/RUN --format all --precision all --out models`.",
     ]
+    parts += evaluated(evaluations)
     for results in measured:
         parts += _measurement(results)
     if steps:
@@ -161,7 +150,7 @@ def document(
             "## A training step",
             f"Measured on {steps[0].machine} by `pytest benchmarks/suites/test_training.py`.",
         ]
-        parts += [_table(_step_rows(steps))]
+        parts += [table(_step_rows(steps))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -188,7 +177,7 @@ def headline(published: Sequence[PublishedBundle], measured: Sequence[Results]) 
             )
     machine = measured[0].machine
     return (
-        f"{_table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} CPUs. "
+        f"{table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} CPUs. "
         "Images a second at the best batch, one-image calls by their median, the ratio at batch 1,024.\n"
     )
 
@@ -237,11 +226,11 @@ def _measurement(results: Results) -> list[str]:
         f"## Faster here? {' and '.join(bundle.name for bundle in bundles)}",
         about,
         "Images a second, divided by the baseline's in the same round:",
-        _table(_ratio_rows(results)),
+        table(_ratio_rows(results)),
         "Images a second by batch size, and one image at a time:",
-        _table(_speed_rows(results.subjects)),
+        table(_speed_rows(results.subjects)),
         "From a fresh process to the first answer, and the most memory held:",
-        _table(_start_rows(results.subjects)),
+        table(_start_rows(results.subjects)),
         f"Made by `digits-edge bench {names} --run models/RUN --save FILE{effort}`.",
         "\n".join(f"- {note}" for note in results.notes),
     ]
@@ -263,6 +252,12 @@ def _trained_rows(trained: Sequence[TrainedModel]) -> Iterator[Row]:
         )
 
 
+def _goal_rows(goals: Iterable[Goal]) -> Iterator[Row]:
+    yield "what", "seen", "at least", "reach for", "held"
+    for goal in goals:
+        yield goal.what, goal.seen, goal.least, goal.reach, "yes" if goal.held else "**no**"
+
+
 def _accuracy(part: dict[str, Any]) -> str:
     return f"{part['accuracy']:.2%} ({part['errors']} errors of {part['images']:,})"
 
@@ -279,6 +274,7 @@ def _command(model: TrainedModel) -> str:
         words.append(f"--limit {config.limit}")
     if config.stratify:
         words.append("--stratify")
+    words += [f"--teacher {teacher}" for teacher in config.teachers]
     words += [f"--seed {config.seed}", f"--precision {config.precision.value}", f"--out models/{model.name}"]
     return " ".join(words)
 
@@ -379,10 +375,3 @@ def _spread(estimate: Estimate | None, form: str) -> str:
     if estimate is None:
         return "–"
     return f"{estimate.median:{form}} [{estimate.low:{form}}–{estimate.high:{form}}]"
-
-
-def _table(rows: Iterable[Row]) -> str:
-    """A Markdown table; the first row is the head, all columns but the first are figures."""
-    head, *body = rows
-    rule = ["---", *("---:" for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))

@@ -10,7 +10,9 @@ import typer
 
 def results(
     bench: Annotated[list[Path], typer.Argument(help="Files saved by `digits-edge bench --save`.")],
-    models: Annotated[Path, typer.Option(help="Directory with runs and bundles.")] = Path("models"),
+    models: Annotated[Path, typer.Option(help="Directory with runs, bundles and evaluations/.")] = Path(
+        "models"
+    ),
     training: Annotated[
         Path | None, typer.Option(help="What pytest-benchmark saved of benchmarks/suites/test_training.py.")
     ] = None,
@@ -24,12 +26,15 @@ def results(
     Example: digits-edge results models/bench-cnn.json models/bench-edge.json --readme README.md
     """
     from digits_edge.benchmarks import document
+    from digits_edge.benchmarks.evaluations import read_evaluations
     from digits_edge.benchmarks.results import Results
 
     trained, published = document.read_models(models)
+    evaluations = read_evaluations(models / "evaluations")
     measured = [Results.load(path) for path in bench]
     steps = document.read_training_steps(training) if training is not None else []
-    document.write_document(document.document(trained, published, measured, steps), out)
+    text = document.document(trained, published, evaluations, measured, steps)
+    document.write_document(text, out)
     if readme is not None:
         document.write_headline(document.headline(published, measured), readme)
     typer.echo(f"written: {out}{f', {readme}' if readme else ''}")

@@ -260,7 +260,11 @@ def _provenance(request: Request, original: Original, precision: Precision) -> d
     del training["machine"]
     if training["data"] is not None:
         training["data"] = Path(training["data"]).name  # the rest of the path is nobody's business
-    made: dict[str, Any] = {"training": training, "versions": library_versions()}
+    made: dict[str, Any] = {
+        "training": training,
+        "versions": library_versions(),
+        "multiply_adds": fold(original.model, pixel_scale=1.0).multiply_adds,
+    }
     if precision is Precision.INT8:
         made["calibration"] = {
             "calibrator": "min-max",

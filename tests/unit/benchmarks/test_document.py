@@ -9,6 +9,7 @@ import pytest
 
 from digits_edge.benchmarks import document
 from digits_edge.benchmarks.errors import SaveError
+from digits_edge.benchmarks.evaluations import read_evaluations
 from digits_edge.benchmarks.results import Results
 from digits_edge.runtime import InputError
 
@@ -25,7 +26,9 @@ def measured() -> list[Results]:
 def test_the_document_is_what_the_json_gives(measured: list[Results]) -> None:
     trained, published = document.read_models(MODELS)
     steps = document.read_training_steps(MODELS / "bench-training.json")
-    text = document.document(trained, published, measured, steps)
+    evaluations = read_evaluations(MODELS / "evaluations")
+    assert set(evaluations) <= {bundle.name for bundle in published}
+    text = document.document(trained, published, evaluations, measured, steps)
     assert (ROOT / "docs/results.md").read_text("utf-8") == text
 
 
