@@ -6,6 +6,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO      := demo
 MEASURED  := onnx-int8 tflite-int8 onnx-float32
+EVERYTHING := --format all --precision all
 EDGE      := $(BIN)/digits-edge
 DEFAULT   := runtime/digits_edge/runtime/models/default
 
@@ -16,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo models results test test-all check format constraints clean clean-demo
+.PHONY: help demo models widths evaluations results test test-all check format constraints clean clean-demo
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,22 +39,46 @@ demo: $(DEMO)/run/metrics.json ## Train, export, prove, measure and classify: th
 
 # A finished run is kept; one that was interrupted goes on from its last epoch.
 $(DEMO)/run/metrics.json: | $(INSTALLED)
-	$(call train,$(DEMO)/run,--arch edge --recipe cosine --epochs 10)
+	$(call train,$(DEMO)/run,--arch edge --recipe strong --epochs 10)
 
 models: $(INSTALLED) ## Train what is missing in models/, and export and prove it anew (long; goes on where it was stopped)
 	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
-	$(call train,models/edge-cosine,--arch edge --recipe cosine)
-	$(EDGE) export models/cnn-notebook --format all --precision all --out models
-	$(EDGE) export models/edge-cosine --format all --precision all --out models
+	$(call series,models/cnn-strong,--arch cnn --recipe strong)
+	$(EDGE) export models/cnn-notebook --name cnn-notebook $(EVERYTHING) --out models
+	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(EVERYTHING) --out models
+	$(call series,models/edge-distill,--arch edge --recipe distill --teacher models/cnn-strong-onnx-int8)
+	$(EDGE) export models/edge-distill/seed-0 $(EVERYTHING) --out models
+	for seed in 1 2; do $(EDGE) export models/edge-distill/seed-$$seed --name edge-seed-$$seed $(EVERYTHING) \
+	  --out models/edge-distill || exit; done
 	rm -rf $(DEFAULT) && cp -r models/edge-onnx-int8 $(DEFAULT)
+
+# $(1) directory, $(2) options: three runs, of which finished ones are kept.
+series = if [ -f $(1)/series.json ]; then $(EDGE) train --resume $(1); \
+	else $(EDGE) train $(2) --seeds 0,1,2 --out $(1); fi
 
 # $(1) run directory, $(2) options: nothing to do if it is finished, resumed if it was interrupted.
 train = if [ -f $(1)/state.json ]; then $(EDGE) train --resume $(1); \
 	elif [ ! -f $(1)/metrics.json ]; then rm -rf $(1) && $(EDGE) train $(2) --out $(1); fi
 
-results: $(INSTALLED) ## Measure models/ here and write docs/results.md; minutes with EFFORT=--quick (nothing else may run)
-	$(EDGE) bench $(MEASURED:%=models/cnn-%) --run models/cnn-notebook --save models/bench-cnn.json --plot docs/bench-cnn.png $(EFFORT)
-	$(EDGE) bench $(MEASURED:%=models/edge-%) --run models/edge-cosine --save models/bench-edge.json --plot docs/bench-edge.png $(EFFORT)
+# Multiply-adds from 0.5 to 3.5 million, around the published network's.
+WIDTHS := 8,16,32,32 12,24,40,40 12,28,44,40 16,30,48,40 16,32,64,64 24,48,64,64
+
+widths: $(INSTALLED) ## Train the small network in other widths, for accuracy against cost (an hour)
+	for widths in $(WIDTHS); do name=models/edge-widths/$$(echo $$widths | tr , -); \
+	  $(call train,$$name,--arch edge --recipe distill --epochs 40 --seed 0 --widths $$widths --teacher models/cnn-strong-onnx-int8) \
+	  && $(EDGE) export $$name --name $$(basename $$name) --out models/edge-widths || exit; done
+
+evaluations: $(INSTALLED) ## Evaluate every bundle of models/: calibration, rejection, robustness
+	mkdir -p models/evaluations
+	for bundle in $(notdir $(patsubst %/manifest.json,%,$(wildcard models/*/manifest.json))); do \
+	  $(EDGE) evaluate models/$$bundle --out evaluation/$$bundle && \
+	  cp evaluation/$$bundle/evaluation.json models/evaluations/$$bundle.json || exit; done
+	for picture in risk-coverage corruptions non-digits; do \
+	  cp evaluation/edge-onnx-int8/$$picture.png docs/edge-$$picture.png || exit; done
+
+results: evaluations ## Measure models/ here and write docs/results.md; minutes with EFFORT=--quick (nothing else may run)
+	$(EDGE) bench $(MEASURED:%=models/cnn-strong-%) --run models/cnn-strong/seed-0 --save models/bench-cnn.json --plot docs/bench-cnn.png $(EFFORT)
+	$(EDGE) bench $(MEASURED:%=models/edge-%) --run models/edge-distill/seed-0 --save models/bench-edge.json --plot docs/bench-edge.png $(EFFORT)
 	$(BIN)/python -m pytest benchmarks/suites/test_training.py -q --benchmark-json models/bench-training.json
 	$(EDGE) results models/bench-cnn.json models/bench-edge.json --training models/bench-training.json --readme README.md
 

@@ -1,6 +1,6 @@
 """What the benchmarks share: bundles to measure, images to answer, and notes beside each figure.
 
-pytest benchmarks/suites [--bundle models/cnn-onnx-int8]... [--benchmark-json FILE]
+pytest benchmarks/suites [--bundle models/cnn-strong-onnx-int8]... [--benchmark-json FILE]
 """
 
 from __future__ import annotations

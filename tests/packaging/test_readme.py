@@ -32,13 +32,16 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_device_snippet_runs(tmp_path: Path) -> None:
-    done = run([sys.executable, "-W", "error", "-c", block("On the device", "python")], tmp_path)
+    claim = "assert predictions.rejected.all()  # as its last comment says"
+    snippet = f"{block('On the device', 'python')}\n{claim}"
+    done = run([sys.executable, "-W", "error", "-c", snippet], tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.slow
 def test_the_path_runs(tmp_path: Path) -> None:
-    done = run(["bash", "-euo", "pipefail", "-c", block("The path", "sh")], tmp_path)
+    script = block("The path", "sh") + block("Sign it, trust it", "sh")
+    done = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert len((tmp_path / "submission.csv").read_text().splitlines()) == 1001

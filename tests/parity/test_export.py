@@ -96,7 +96,7 @@ def test_a_bundle_says_how_it_was_made_and_proved(exported: dict[str, Exported],
         assert manifest["parity"] == json.loads(json.dumps(result.parity.to_json()))
         assert json.loads((result.path / "parity.json").read_text()) == manifest["parity"]
         training = manifest["provenance"]["training"]
-        assert (training["architecture"], training["recipe"], training["seed"]) == ("edge", "cosine", 42)
+        assert (training["architecture"], training["recipe"], training["seed"]) == ("edge", "distill", 0)
         assert training["run"] == published_run.path.name
         assert training["data_digest"] == published_run.config().data_digest
         assert {"tensorflow", "keras", "onnxruntime"} <= manifest["provenance"]["versions"].keys()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-MODEL = Path(__file__).parents[2] / "models" / "edge-cosine" / "model.keras"
+MODEL = Path(__file__).parents[2] / "models" / "edge-distill" / "seed-0" / "model.keras"
 EXPORT = """
 import hashlib, itertools, json, sys
 from digits_edge.trainer.backend import start_keras

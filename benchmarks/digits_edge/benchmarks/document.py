@@ -13,6 +13,7 @@ from typing import Any
 from digits_edge.benchmarks.errors import SaveError
 from digits_edge.benchmarks.estimates import Estimate
 from digits_edge.benchmarks.evaluations import evaluated
+from digits_edge.benchmarks.front import candidates, described
 from digits_edge.benchmarks.results import Ratio, Results, SubjectResult
 from digits_edge.benchmarks.scenarios import BATCHES, FULL, LARGEST
 from digits_edge.benchmarks.scorecard import Goal, PublishedBundle, TrainedModel, scorecard
@@ -143,6 +144,7 @@ def document(
         "Made by `digits-edge export models/RUN --format all --precision all --out models`.",
     ]
     parts += evaluated(evaluations)
+    parts += described(candidates(trained, published))
     for results in measured:
         parts += _measurement(results)
     if steps:
@@ -274,6 +276,8 @@ def _command(model: TrainedModel) -> str:
         words.append(f"--limit {config.limit}")
     if config.stratify:
         words.append("--stratify")
+    if config.widths is not None:
+        words.append(f"--widths {','.join(map(str, config.widths))}")
     words += [f"--teacher {teacher}" for teacher in config.teachers]
     words += [f"--seed {config.seed}", f"--precision {config.precision.value}", f"--out models/{model.name}"]
     return " ".join(words)

@@ -50,8 +50,10 @@ class PublishedBundle:
         return float(self.manifest.parity["accuracy_exported"])
 
     def made_by(self, architecture: Architecture, recipe: RecipeName, precision: Precision) -> bool:
-        """Whether it holds that network, trained by that recipe, in that precision."""
+        """Whether it holds that network in its own widths, trained by that recipe, in that precision."""
         training = self.manifest.provenance["training"]
+        if training["widths"] is not None:
+            return False
         made = (training["architecture"], training["recipe"], self.manifest.precision)
         return made == (architecture.value, recipe.value, precision)
 

@@ -25,9 +25,10 @@ def results(
 
     Example: digits-edge results models/bench-cnn.json models/bench-edge.json --readme README.md
     """
-    from digits_edge.benchmarks import document
+    from digits_edge.benchmarks import document, front
     from digits_edge.benchmarks.evaluations import read_evaluations
     from digits_edge.benchmarks.results import Results
+    from digits_edge.trainer.figures import save
 
     trained, published = document.read_models(models)
     evaluations = read_evaluations(models / "evaluations")
@@ -35,6 +36,8 @@ def results(
     steps = document.read_training_steps(training) if training is not None else []
     text = document.document(trained, published, evaluations, measured, steps)
     document.write_document(text, out)
+    if found := front.candidates(trained, published):
+        save(front.front_figure(found), out.with_name(front.PICTURE))
     if readme is not None:
         document.write_headline(document.headline(published, measured), readme)
     typer.echo(f"written: {out}{f', {readme}' if readme else ''}")

@@ -46,6 +46,9 @@ def train(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Bundle to learn from; several are averaged. With distill.")
     ] = None,
+    widths: Annotated[
+        str | None, typer.Option(help="Filters of edge's four convolutions; 16,32,64,64 if not given.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +87,7 @@ def train(
 
     Example: digits-edge train --arch cnn --recipe strong --seeds 0,1,2 --out runs/strong
 
-    Example: digits-edge train --arch edge --recipe distill --teacher models/cnn-onnx-int8
+    Example: digits-edge train --arch edge --recipe distill --teacher models/cnn-strong-onnx-int8
     """
     from digits_edge.cli.progress import EpochProgress
     from digits_edge.trainer import training
@@ -112,12 +115,13 @@ def train(
         split_seed=split_seed,
         stratify=stratify,
         teachers=teacher or (),
+        widths=None if widths is None else tuple(_numbers(widths, "--widths")),
         data=data,
         limit=limit,
     )
     path = out or new_run_path(runs, config)
     if seeds is not None:
-        _train_series(new_series(path, config, _numbers(seeds)), data=None, as_json=as_json)
+        _train_series(new_series(path, config, _numbers(seeds, "--seeds")), data=None, as_json=as_json)
         return
     dataset = training.load_data(config)
     run = training.new_run(path, config, dataset)
@@ -128,11 +132,11 @@ def train(
     _show(run, as_json=as_json)
 
 
-def _numbers(seeds: str) -> list[int]:
+def _numbers(text: str, option: str) -> list[int]:
     try:
-        return [int(seed) for seed in seeds.split(",")]
+        return [int(number) for number in text.split(",")]
     except ValueError as error:
-        raise typer.BadParameter(f"{seeds!r}; expected numbers, as 0,1,2", param_hint="--seeds") from error
+        raise typer.BadParameter(f"{text!r}; expected numbers, as 0,1,2", param_hint=option) from error
 
 
 def _train_series(series: Series, *, data: Path | None, as_json: bool) -> None:

@@ -90,7 +90,7 @@ def test_inputs_and_outputs_are_those_of_the_model_file(model: Path, digits: NDA
     assert answers.shape == (len(images), 10)
 
 
-@pytest.mark.parametrize("name", ["edge-onnx-int8", "cnn-onnx-float32"])
+@pytest.mark.parametrize("name", ["edge-onnx-int8", "cnn-strong-onnx-float32"])
 def test_published_bundles_go_in_too_side_by_side(name: str, tmp_path: Path) -> None:
     write_repository(TINY, tmp_path)
     assert write_repository(ROOT / "models" / name, tmp_path) == tmp_path / name
@@ -170,7 +170,9 @@ def test_the_command_makes_a_repository_of_a_bundle(tmp_path: Path) -> None:
     assert told == {"bundle": str(TINY), "triton": str(tmp_path / "triton" / NAME)}
 
 
-@pytest.mark.parametrize("arguments", [[TFLITE], [ROOT / "models" / "edge-cosine", "--format", "all"]])
+@pytest.mark.parametrize(
+    "arguments", [[TFLITE], [ROOT / "models" / "edge-distill" / "seed-0", "--format", "all"]]
+)
 def test_the_command_refuses_tflite_before_it_starts(arguments: list[str | Path], tmp_path: Path) -> None:
     done = command(*arguments, "--layout", "triton", "--out", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits_edge.runtime import BundleError, Recognizer, default_bundle
+from digits_edge.runtime import BundleError, Recognizer, default_bundle, read_bundle
 from digits_edge.trainer.clutter import clutter
 from digits_edge.trainer.datasets import Dataset, Split
 from digits_edge.trainer.distill import Distilled, Pool, fill_pool
@@ -36,7 +36,8 @@ def teacher() -> Path:
 
 def filled(root: Path, teacher: Path, digits: Split, watcher: Any, **changes: Any) -> Pool:
     options = {"deformation": Deformation(), "distillation": SETTINGS, "seed": 3, **changes}
-    return fill_pool(root, [teacher], digits, watcher=watcher, **options)
+    known = {str(teacher): read_bundle(teacher).manifest.model.sha256}
+    return fill_pool(root, known, digits, watcher=watcher, **options)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,16 @@ def test_only_a_distillation_has_teachers(
     with pytest.raises(RunError, match="needs one"):
         configure(recipe_name=RecipeName.DISTILL)
     with pytest.raises(RunError, match="no other recipe takes any"):
-        configure(recipe_name=RecipeName.STRONG, teachers=[tmp_path])
+        configure(recipe_name=RecipeName.STRONG, teachers=[default_bundle()])
     with pytest.raises(BundleError, match="no bundle there"):
-        filled(tmp_path, tmp_path / "nobody", digits, silent())
+        configure(recipe_name=RecipeName.DISTILL, teachers=[tmp_path / "nobody"])
+    with pytest.raises(RunError, match="another model than this run began with"):
+        fill_pool(
+            tmp_path,
+            {str(default_bundle()): "0" * 64},
+            digits,
+            deformation=Deformation(),
+            distillation=SETTINGS,
+            seed=0,
+            watcher=silent(),
+        )

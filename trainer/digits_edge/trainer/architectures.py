@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 CLASSES = 10
 IMAGE_SIZE = 28
+EDGE_WIDTHS = (16, 32, 64, 64)  # filters of the edge network's convolutions
 
 
 class Architecture(str, Enum):
@@ -37,6 +39,7 @@ def build(
     architecture: Architecture,
     *,
     seed: int = 42,
+    widths: Sequence[int] | None = None,
     precision: Precision = Precision.FLOAT32,
     augment: bool = False,
     fused: bool = False,
@@ -46,6 +49,7 @@ def build(
     Args:
         architecture: Which network.
         seed: Seeds every initialiser, dropout and augmentation layer.
+        widths: Filters of the edge network's four convolutions, if not its own.
         precision: Compute type of the layers. The softmax is float32 in both.
         augment: Begin with the notebook's augmentation layers, instead of deforming the data.
         fused: Train BatchNorm with one kernel where there is one; a network to be saved does without.
@@ -53,8 +57,10 @@ def build(
     Returns:
         A model from float images ``(N, 28, 28, 1)`` in [0, 1] to probabilities ``(N, 10)``.
     """
-    builders = {Architecture.CNN: _cnn, Architecture.EDGE: _edge}
-    return builders[architecture](_Seeds(seed), precision.value, augment=augment, norm=_norm(fused))
+    seeds, norm = _Seeds(seed), _norm(fused)
+    if architecture is Architecture.CNN:
+        return _cnn(seeds, precision.value, augment=augment, norm=norm)
+    return _edge(seeds, precision.value, widths or EDGE_WIDTHS, augment=augment, norm=norm)
 
 
 def _norm(fused: bool) -> type[keras.layers.BatchNormalization]:
@@ -126,7 +132,12 @@ def _cnn(
 
 
 def _edge(
-    seed: _Seeds, dtype: str, *, augment: bool, norm: type[keras.layers.BatchNormalization]
+    seed: _Seeds,
+    dtype: str,
+    widths: Sequence[int],
+    *,
+    augment: bool,
+    norm: type[keras.layers.BatchNormalization],
 ) -> keras.Model:
     import keras
     from keras import layers
@@ -154,12 +165,12 @@ def _edge(
         x = layers.RandomRotation(0.025, seed=seed(), **paper, name="rotate")(x)
         x = layers.RandomTranslation(0.07, 0.07, seed=seed(), **paper, name="translate")(x)
         x = layers.RandomZoom(0.1, 0.1, seed=seed(), **paper, name="zoom")(x)
-    x = conv(x, 16, 5, "conv1", strides=2, padding="same")
-    x = conv(x, 32, 3, "conv2", padding="same")
+    x = conv(x, widths[0], 5, "conv1", strides=2, padding="same")
+    x = conv(x, widths[1], 3, "conv2", padding="same")
     x = layers.MaxPooling2D(2, dtype=dtype, name="pool1")(x)
-    x = conv(x, 64, 3, "conv3", padding="same")
+    x = conv(x, widths[2], 3, "conv3", padding="same")
     x = layers.MaxPooling2D(2, dtype=dtype, name="pool2")(x)
-    x = conv(x, 64, 3, "conv4", padding="valid")
+    x = conv(x, widths[3], 3, "conv4", padding="valid")
     x = layers.Flatten(dtype=dtype, name="flatten")(x)
     return keras.Model(images, _classifier(x, seed), name="edge")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ class Distilled:
 
 def fill_pool(
     root: Path,
-    teachers: Sequence[Path],
+    teachers: Mapping[str, str],
     digits: Split,
     *,
     deformation: Deformation,
@@ -101,7 +101,7 @@ def fill_pool(
 
     Args:
         root: Directory that the pool is kept in.
-        teachers: Bundles; their answers are averaged after each was softened.
+        teachers: Bundles, each with its model's SHA-256; their answers are averaged after each was softened.
         digits: Training digits, and none that validate.
         deformation: How far they are deformed.
         distillation: How many, how soft.
@@ -109,7 +109,7 @@ def fill_pool(
         watcher: Told how it goes.
 
     Raises:
-        RunError: There is no teacher.
+        RunError: There is no teacher, or one is not what it was.
         BundleError: A teacher was refused.
     """
     if not teachers:
@@ -117,6 +117,9 @@ def fill_pool(
     with ExitStack() as stack:
         recognizers = [stack.enter_context(Recognizer.load(teacher)) for teacher in teachers]
         digests = [recognizer.manifest.model.sha256 for recognizer in recognizers]
+        for teacher, expected, found in zip(teachers, teachers.values(), digests, strict=True):
+            if found != expected:
+                raise RunError(f"{teacher}: another model than this run began with; start a new run")
         facts = (digits.digest(), sorted(digests), deformation, distillation.temperature, seed)
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
         pool = Pool(root / f"pool-{key}", distillation.copies)

@@ -170,6 +170,7 @@ def network(config: RunConfig, *, training: bool) -> keras.Model:
     return build(
         config.architecture,
         seed=config.seed,
+        widths=config.widths,
         precision=config.precision if training else Precision.FLOAT32,
         augment=config.recipe is RecipeName.NOTEBOOK,
         fused=training,
@@ -183,7 +184,7 @@ def _epochs(run: Run, config: RunConfig, plan: Recipe, digits: Split, watcher: W
         return Deformed(digits, plan.deformation, config.seed)
     pool = fill_pool(
         run.path.parent,
-        [Path(teacher) for teacher in config.teachers],
+        config.teachers,
         digits,
         deformation=plan.deformation,
         distillation=plan.distillation,

@@ -25,7 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from digits_edge.trainer.architectures import Architecture, Precision
+from digits_edge.trainer.architectures import EDGE_WIDTHS, Architecture, Precision
 from digits_edge.trainer.errors import RunError
 from digits_edge.trainer.recipes import RecipeName
 
@@ -48,7 +48,8 @@ class RunConfig:
         validation: Part of the labelled data that validates, between 0 and 1.
         stratify: Keep class proportions equal in both parts.
         precision: Arithmetic of the training.
-        teachers: Bundles that a distillation learns from.
+        teachers: Bundles that a distillation learns from, each with its model's SHA-256.
+        widths: Filters of each convolution, or None for the architecture's own.
         data: Path of the data, or None for the bundled MNIST.
         limit: Only so many labelled images were used (drawn with ``split_seed``), or None for all.
         data_digest: SHA-256 of the labelled images and labels; empty until they were read.
@@ -66,7 +67,8 @@ class RunConfig:
     validation: float = 0.1
     stratify: bool = False
     precision: Precision = Precision.FLOAT32
-    teachers: tuple[str, ...] = ()
+    teachers: Mapping[str, str] = field(default_factory=dict)
+    widths: tuple[int, ...] | None = None
     data: str | None = None
     limit: int | None = None
     data_digest: str = ""
@@ -81,6 +83,16 @@ class RunConfig:
             raise RunError(f"seeds {self.seed}, {self.split_seed}; expected 0 to {_LARGEST_SEED}")
         if not 0 < self.validation < 1:
             raise RunError(f"validation fraction {self.validation}; expected between 0 and 1")
+        if self.widths is not None and not (
+            self.architecture is Architecture.EDGE
+            and len(self.widths) == len(EDGE_WIDTHS)
+            and min(self.widths)
+            >= 2  # with one filter, converters drop the channel axis in ways of their own
+        ):
+            raise RunError(
+                f"widths {', '.join(map(str, self.widths))} for {self.architecture.value}; expected "
+                f"{len(EDGE_WIDTHS)} numbers of 2 at least, for the edge network"
+            )
         if bool(self.teachers) != (self.recipe is RecipeName.DISTILL):
             raise RunError(
                 f"{len(self.teachers)} teachers for the recipe {self.recipe.value}; --recipe distill needs "
@@ -110,7 +122,8 @@ class RunConfig:
                 "architecture": Architecture(values["architecture"]),
                 "recipe": RecipeName(values["recipe"]),
                 "precision": Precision(values["precision"]),
-                "teachers": tuple(values["teachers"]),
+                "teachers": dict(values["teachers"]),
+                "widths": None if values["widths"] is None else tuple(values["widths"]),
             }
         )
 

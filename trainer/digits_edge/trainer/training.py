@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits_edge.runtime import read_bundle
 from digits_edge.trainer.architectures import Architecture, Precision
 from digits_edge.trainer.backend import start_keras
 from digits_edge.trainer.datasets import Dataset, Images, Split, load_dataset
@@ -38,13 +39,15 @@ def configure(
     split_seed: int = 42,
     stratify: bool = False,
     teachers: Sequence[Path] = (),
+    widths: tuple[int, ...] | None = None,
     data: Path | None = None,
     limit: int | None = None,
 ) -> RunConfig:
     """Fills in what was not asked for: the architecture's recipe, the recipe's figures, fast arithmetic.
 
     Raises:
-        RunError: A number is out of range.
+        RunError: A number is out of range, or recipe and teachers do not go together.
+        BundleError: A teacher was refused.
     """
     recipe_name = recipe_name or default_recipe(architecture)
     plan = recipe(recipe_name, architecture)
@@ -57,7 +60,8 @@ def configure(
         split_seed=split_seed,
         stratify=stratify,
         precision=precision or fastest_precision(),
-        teachers=tuple(str(teacher) for teacher in teachers),
+        teachers={str(teacher): read_bundle(teacher).manifest.model.sha256 for teacher in teachers},
+        widths=widths,
         data=None if data is None else str(data.absolute()),
         limit=limit,
     )
