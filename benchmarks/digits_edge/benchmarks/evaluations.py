@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from digits_edge.benchmarks.errors import SaveError
+from digits_edge.benchmarks.scorecard import DEFAULT
 from digits_edge.benchmarks.tables import Row, table
 
 _ABOUT = (
     "Each bundle in the runtime, at the temperature and the reject threshold of its manifest. A fixed seed "
     "draws corruptions and images of no digit; neither training nor threshold saw them."
 )
+
+# Copied beside docs/results.md by `make evaluations`.
+_PICTURES = ("risk-coverage", "corruptions", "non-digits")
 
 Evaluations = Mapping[str, Mapping[str, Any]]
 
@@ -40,6 +44,8 @@ def evaluated(evaluations: Evaluations) -> list[str]:
     """The paragraphs and tables about confidence and robustness; none if nothing was evaluated."""
     if not evaluations:
         return []
+    shown = DEFAULT in evaluations
+    pictures = [f"![{name} of {DEFAULT}](edge-{name}.png)" for name in _PICTURES if shown]
     return [
         "## How sure, how robust?",
         _ABOUT,
@@ -48,7 +54,8 @@ def evaluated(evaluations: Evaluations) -> list[str]:
         table(_corruption_rows(evaluations)),
         "Images of no digit that are rejected:",
         table(_non_digit_rows(evaluations)),
-        "Made by `digits-edge evaluate models/BUNDLE --json`.",
+        *pictures,
+        "Made by `digits-edge evaluate models/BUNDLE`, all of them by `make evaluations`.",
     ]
 
 

@@ -12,6 +12,8 @@ from digits_edge.trainer.architectures import Architecture
 from digits_edge.trainer.recipes import RecipeName
 from digits_edge.trainer.runs import RunConfig
 
+DEFAULT = "edge-onnx-int8"  # the bundle that ships inside the runtime
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -97,8 +99,8 @@ def scorecard(
     ]
     if edge:
         yield from _edges(edge, published)
-    if "edge-onnx-int8" in evaluations:
-        yield from _robust(evaluations["edge-onnx-int8"])
+    if DEFAULT in evaluations:
+        yield from _robust(evaluations[DEFAULT])
 
 
 def _references(trained: Sequence[TrainedModel]) -> Iterator[Goal]:
