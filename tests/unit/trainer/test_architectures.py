@@ -131,16 +131,18 @@ def test_a_fused_norm_trains_as_keras_own(architecture: Architecture, precision:
     )
 
     def step(fused: bool) -> tuple[float, list[np.ndarray]]:
+        """The loss, and what one step changed in each variable."""
         model = build(architecture, precision=precision, fused=fused)
         model.compile("sgd", "categorical_crossentropy")
+        before = model.get_weights()
         loss = float(model.train_on_batch(images, targets))
-        return loss, model.get_weights()
+        return loss, [after - old for after, old in zip(model.get_weights(), before, strict=True)]
 
-    (loss, weights), (fused_loss, fused_weights) = step(False), step(True)
-    close = 1e-3 if precision is Precision.FLOAT32 else 5e-2
-    assert fused_loss == pytest.approx(loss, rel=close)
-    for one, other in zip(weights, fused_weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=close * max(np.abs(one).max(), 0.1))
+    (loss, changes), (fused_loss, fused_changes) = step(False), step(True)
+    close = 0.05 if precision is Precision.FLOAT32 else 0.3
+    assert fused_loss == pytest.approx(loss, rel=0.1 * close)
+    for one, other in zip(changes, fused_changes, strict=True):
+        assert np.linalg.norm(one - other) <= close * np.linalg.norm(one) + 1e-5
 
 
 def test_the_recipes_figures() -> None:

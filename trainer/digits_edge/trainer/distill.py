@@ -44,9 +44,9 @@ class Pool:
     blocks: int
 
     def load(self, block: int) -> tuple[Images, NDArray[np.float32]]:
-        """Images uint8 ``(N, 28, 28)`` and softened answers ``(N, 10)``."""
+        """Images uint8 ``(N, 28, 28)`` and the teachers' mean probabilities, float32 ``(N, 10)``."""
         with np.load(self.file(block)) as arrays:
-            return arrays["images"], arrays["answers"].astype(np.float32)
+            return arrays["images"], arrays["answers"]
 
     def file(self, block: int) -> Path:
         return self.directory / f"block-{block:03}.npz"
@@ -78,6 +78,7 @@ class Distilled:
     def show(self, epoch: int) -> tuple[Images, NDArray[np.float32]]:
         rng = np.random.default_rng((self.seed, epoch))
         images, answers = self.pool.load(epoch % self.pool.blocks)
+        answers = _softened(answers, self.distillation.temperature)
         whole = images[~np.isin(self.labels, _NOT_HALVED)]
         no_digits = clutter(whole, self._clutter, rng)
         worn = wear(images, rng, share=self.distillation.worn)
@@ -91,7 +92,7 @@ def fill_pool(
     digits: Split,
     *,
     deformation: Deformation,
-    distillation: Distillation,
+    copies: int,
     seed: int,
     watcher: Watcher,
 ) -> Pool:
@@ -101,10 +102,10 @@ def fill_pool(
 
     Args:
         root: Directory that the pool is kept in.
-        teachers: Bundles, each with its model's SHA-256; their answers are averaged after each was softened.
+        teachers: Bundles, each with its model's SHA-256; their answers are averaged.
         digits: Training digits, and none that validate.
         deformation: How far they are deformed.
-        distillation: How many, how soft.
+        copies: Blocks, each with every digit once.
         seed: Draws the deformations.
         watcher: Told how it goes.
 
@@ -120,9 +121,9 @@ def fill_pool(
         for teacher, expected, found in zip(teachers, teachers.values(), digests, strict=True):
             if found != expected:
                 raise RunError(f"{teacher}: another model than this run began with; start a new run")
-        facts = (digits.digest(), sorted(digests), deformation, distillation.temperature, seed)
+        facts = (digits.digest(), sorted(digests), deformation, seed)
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-        pool = Pool(root / f"pool-{key}", distillation.copies)
+        pool = Pool(root / f"pool-{key}", copies)
         pool.directory.mkdir(parents=True, exist_ok=True)
         for block in range(pool.blocks):
             if pool.file(block).is_file():
@@ -132,12 +133,11 @@ def fill_pool(
             for start in range(0, len(images), _CHUNK):
                 part = slice(start, start + _CHUNK)
                 for recognizer in recognizers:
-                    probabilities = recognizer.predict(images[part]).probabilities
-                    answers[part] += _softened(probabilities, distillation.temperature)
+                    answers[part] += recognizer.predict(images[part]).probabilities
                 done = block * len(images) + min(start + _CHUNK, len(images))
                 watcher.on_progress("asking the teachers", done, pool.blocks * len(images))
             answers /= len(recognizers)
-            _write(pool.file(block), images=images, answers=answers.astype(np.float16))
+            _write(pool.file(block), images=images, answers=answers)
     return pool
 
 

@@ -187,7 +187,7 @@ def _epochs(run: Run, config: RunConfig, plan: Recipe, digits: Split, watcher: W
         config.teachers,
         digits,
         deformation=plan.deformation,
-        distillation=plan.distillation,
+        copies=plan.distillation.copies,
         seed=config.split_seed,
         watcher=watcher,
     )
