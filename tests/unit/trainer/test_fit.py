@@ -242,7 +242,7 @@ def test_a_diverged_training_ends_and_keeps_its_last_good_epoch(
 
     run = new_run(tmp_path / "run", config, few)
     with pytest.raises(DivergedError, match="epoch 1"):
-        Journal(run, resumable=[], state=None).on_epoch_end(0, logs)
+        Journal(run, resumable=[], keep_last=False, state=None).on_epoch_end(0, logs)
     assert not run.state_file.exists()
 
 

@@ -90,9 +90,9 @@ class Distillation:
     """
 
     copies: int = 12
-    temperature: float = 3.0
-    worn: float = 0.5
-    clutter: float = 0.1
+    temperature: float = 2.0
+    worn: float = 0.25
+    clutter: float = 0.08
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def recipe(name: RecipeName, architecture: Architecture) -> Recipe:
     distillation = Distillation() if name is RecipeName.DISTILL else None
     if architecture is Architecture.CNN:
         return Cosine(epochs=14, batch_size=128, learning_rate=2e-3, distillation=distillation)
-    epochs = 100 if distillation else 50
-    return Cosine(epochs=epochs, batch_size=256, learning_rate=4e-3, distillation=distillation)
+    epochs = 60 if distillation else 50
+    return Cosine(epochs=epochs, batch_size=256, learning_rate=3e-3, distillation=distillation)
 
 
 def default_recipe(architecture: Architecture) -> RecipeName:
