@@ -120,10 +120,11 @@ def train(
         limit=limit,
     )
     path = out or new_run_path(runs, config)
-    if seeds is not None:
-        _train_series(new_series(path, config, _numbers(seeds, "--seeds")), data=None, as_json=as_json)
-        return
     dataset = training.load_data(config)
+    if seeds is not None:
+        series = new_series(path, config, _numbers(seeds, "--seeds"), dataset.train)
+        _train_series(series, data=None, as_json=as_json)
+        return
     run = training.new_run(path, config, dataset)
     with EpochProgress() as watcher, _resumable(path):
         plan = f"{config.architecture.value} by {config.recipe.value}, {config.precision.value}"

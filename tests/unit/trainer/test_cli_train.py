@@ -61,6 +61,12 @@ def refused(done: subprocess.CompletedProcess[str], *, code: int = 2) -> str:
         (["--data", "nowhere"], "nowhere"),
         (["--seed", "99999999999"], "seeds 99999999999"),
         (["--resume", "nowhere"], "no run directory"),
+        (["--seeds", "1"], "expected two at least"),
+        (["--seeds", "1,2", "--limit", "10"], "expected 20 to 60000"),
+        (["--arch", "edge", "--widths", "4,8,1,8"], "expected 4 numbers of 2 at least"),
+        (["--widths", "4,8,8,8"], "for cnn"),
+        (["--recipe", "distill"], "named with --teacher"),
+        (["--recipe", "distill", "--teacher", "nowhere"], "no bundle there"),
     ],
 )
 def test_refused_in_one_line(cli: Cli, tmp_path: Path, arguments: list[str], complaint: str) -> None:
@@ -79,6 +85,7 @@ def test_refused_in_one_line(cli: Cli, tmp_path: Path, arguments: list[str], com
         (["--epochs", "many"], "--epochs"),
         (["--seed", "-1"], "--seed"),
         (["--depth", "3"], "--depth"),
+        (["--seeds", "1,two"], "--seeds"),
         (["leftover"], "leftover"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits_edge.trainer.datasets import Dataset
 from digits_edge.trainer.errors import RunError
 from digits_edge.trainer.runs import RunConfig
 from digits_edge.trainer.series import Series, accuracies, new_series, to_json, train_seed
@@ -23,9 +24,9 @@ def short(config: RunConfig) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def series(short: RunConfig, silent: Watch, tmp_path_factory: pytest.TempPathFactory) -> Series:
+def series(few: Dataset, short: RunConfig, silent: Watch, tmp_path_factory: pytest.TempPathFactory) -> Series:
     """Two seeds; the second was killed on its way and resumed."""
-    made = new_series(tmp_path_factory.mktemp("series") / "two", short, [4, 5])
+    made = new_series(tmp_path_factory.mktemp("series") / "two", short, [4, 5], few.train)
     train_seed(made, 4, silent())
     with pytest.raises(KeyboardInterrupt):
         train_seed(made, 5, silent(stop_in_stage="evaluating"))
@@ -62,17 +63,19 @@ def test_a_finished_run_is_left_alone(series: Series, silent: Watch) -> None:
 
 
 @pytest.mark.parametrize("seeds", [[], [1], [1, 1], [1, -1]])
-def test_seeds_that_make_no_series_are_refused(seeds: list[int], short: RunConfig, tmp_path: Path) -> None:
+def test_seeds_that_make_no_series_are_refused(
+    seeds: list[int], few: Dataset, short: RunConfig, tmp_path: Path
+) -> None:
     with pytest.raises(RunError, match="expected"):
-        new_series(tmp_path / "series", short, seeds)
+        new_series(tmp_path / "series", short, seeds, few.train)
     assert not (tmp_path / "series").exists()
 
 
-def test_a_place_that_is_taken_is_refused(series: Series, short: RunConfig) -> None:
+def test_a_place_that_is_taken_is_refused(few: Dataset, series: Series, short: RunConfig) -> None:
     with pytest.raises(RunError, match="trained into already"):
-        new_series(series.path, short, [1, 2])
+        new_series(series.path, short, [1, 2], few.train)
     with pytest.raises(RunError, match="trained into already"):
-        new_series(series.runs()[4].path, short, [1, 2])
+        new_series(series.runs()[4].path, short, [1, 2], few.train)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"seeds": [1, 2]}', '{"seeds": 3, "config": {}}'])

@@ -9,8 +9,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from digits_edge.trainer.datasets import Split
 from digits_edge.trainer.errors import RunError
-from digits_edge.trainer.fit import Watcher
+from digits_edge.trainer.fit import Watcher, split_rows
 from digits_edge.trainer.runs import Run, RunConfig, write_json
 from digits_edge.trainer.training import load_data, new_run, resume, train
 
@@ -50,16 +51,18 @@ class Series:
         return {seed: Run(self.path / f"seed-{seed}") for seed in self.plan()[1]}
 
 
-def new_series(path: Path, config: RunConfig, seeds: Sequence[int]) -> Series:
-    """Makes the directory of a series.
+def new_series(path: Path, config: RunConfig, seeds: Sequence[int], data: Split) -> Series:
+    """Makes the directory of a series that is about to train on this data.
 
     Raises:
+        InputError: There is too little data to be split.
         RunError: Fewer than two seeds, one of them twice or out of range, or trained into already.
     """
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise RunError(f"seeds {', '.join(map(str, seeds))}; expected two at least, each once")
     for seed in seeds:
         replace(config, seed=seed)  # refuses one that is out of range
+    split_rows(config, data)
     series = Series(path)
     if series.file.exists() or Run(path).config_file.exists():
         raise RunError(f"{path}: trained into already; go on with --resume {path}, or choose another --out")
