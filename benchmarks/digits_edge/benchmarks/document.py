@@ -21,7 +21,7 @@ from digits_edge.benchmarks.subjects import Kind
 from digits_edge.benchmarks.tables import Row, table
 from digits_edge.runtime import InputError, Manifest, Precision
 from digits_edge.runtime.manifest import MANIFEST_FILE
-from digits_edge.trainer.recipes import recipe
+from digits_edge.trainer.commands import train_command
 from digits_edge.trainer.runs import Run, write_atomically
 
 _GATES = (
@@ -137,7 +137,9 @@ def document(
         _CHOSEN,
         table(_trained_rows(trained)),
         "Made by:",
-        "```sh\n" + "\n".join(_command(model) for model in trained) + "\n```",
+        "```sh\n"
+        + "\n".join(f"{train_command(model.config)} --out models/{model.name}" for model in trained)
+        + "\n```",
         "## Still the same model?",
         _GATES,
         table(_parity_rows(published)),
@@ -262,25 +264,6 @@ def _goal_rows(goals: Iterable[Goal]) -> Iterator[Row]:
 
 def _accuracy(part: dict[str, Any]) -> str:
     return f"{part['accuracy']:.2%} ({part['errors']} errors of {part['images']:,})"
-
-
-def _command(model: TrainedModel) -> str:
-    config = model.config
-    plan = recipe(config.recipe, config.architecture)
-    words = ["digits-edge train", f"--arch {config.architecture.value}", f"--recipe {config.recipe.value}"]
-    if config.epochs != plan.epochs:
-        words.append(f"--epochs {config.epochs}")
-    if config.batch_size != plan.batch_size:
-        words.append(f"--batch-size {config.batch_size}")
-    if config.limit is not None:
-        words.append(f"--limit {config.limit}")
-    if config.stratify:
-        words.append("--stratify")
-    if config.widths is not None:
-        words.append(f"--widths {','.join(map(str, config.widths))}")
-    words += [f"--teacher {teacher}" for teacher in config.teachers]
-    words += [f"--seed {config.seed}", f"--precision {config.precision.value}", f"--out models/{model.name}"]
-    return " ".join(words)
 
 
 def _parity_rows(published: Sequence[PublishedBundle]) -> Iterator[Row]:

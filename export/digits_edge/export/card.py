@@ -108,6 +108,12 @@ with Recognizer.load("path of this directory") as recognizer:
 
 Photographs, of any size and polarity: `digits-edge predict --bundle BUNDLE photo.png`.
 
+## Made by
+
+```sh
+{_commands(manifest)}
+```
+
 ## Is it still the same model?
 
 Compared with the Keras model on {parity.images:,} {parity.held_out} images, through the runtime:
@@ -126,6 +132,10 @@ Digits only, one to an image, prepared as MNIST's are: anything else also gets o
 tested on MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0) unless said otherwise above; other writers, pens and
 cameras differ.
 """
+
+
+def _commands(manifest: Manifest) -> str:
+    return "\n".join(manifest.provenance.get("commands", ()))
 
 
 def _rejection(manifest: Manifest) -> str:

@@ -21,6 +21,7 @@ from digits_edge.export.parity import GATES, Parity, compare
 from digits_edge.export.publish import discard, publish, stage, writing
 from digits_edge.export.sureness import Sureness, choose_sureness
 from digits_edge.runtime import Format, InputError, Precision, Recognizer, read_bundle
+from digits_edge.trainer.commands import public_path, train_command
 from digits_edge.trainer.confidence import ERROR_RATE
 from digits_edge.trainer.errors import SetupError
 from digits_edge.trainer.runs import Run
@@ -220,7 +221,7 @@ def _prove(
         format=format,
         precision=precision,
         model=convert(original.model, format, precision, original.calibration),
-        provenance=_provenance(request, original, precision),
+        provenance=_provenance(request, original, format, precision),
     )
     watcher.on_step(f"converting {what}", 1, 1)
 
@@ -255,15 +256,17 @@ def _answers(bundle: Path, images: NDArray[np.uint8], step: str, watcher: Watche
     return np.concatenate(answers)
 
 
-def _provenance(request: Request, original: Original, precision: Precision) -> dict[str, Any]:
+def _provenance(request: Request, original: Original, format: Format, precision: Precision) -> dict[str, Any]:
     training = {**original.config.to_json(), "run": request.run.path.name}
     del training["machine"]
     if training["data"] is not None:
-        training["data"] = Path(training["data"]).name  # the rest of the path is nobody's business
+        training["data"] = public_path(training["data"])
+    training["teachers"] = {public_path(path): digest for path, digest in training["teachers"].items()}
     made: dict[str, Any] = {
         "training": training,
         "versions": library_versions(),
         "multiply_adds": fold(original.model, pixel_scale=1.0).multiply_adds,
+        "commands": [train_command(original.config), _export_command(request, format, precision)],
     }
     if precision is Precision.INT8:
         made["calibration"] = {
@@ -272,6 +275,14 @@ def _provenance(request: Request, original: Original, precision: Precision) -> d
             "training_rows": original.calibration_rows.tolist(),
         }
     return made
+
+
+def _export_command(request: Request, format: Format, precision: Precision) -> str:
+    words = ["digits-edge export RUN", f"--format {format.value}", f"--precision {precision.value}"]
+    words += [f"--name {request.name}", f"--error-rate {request.error_rate:g}"]
+    if precision is Precision.INT8:
+        words += [f"--calibration {request.calibration_images}", f"--seed {request.seed}"]
+    return " ".join(words)
 
 
 def _refusal(refused: list[Exported]) -> str:
