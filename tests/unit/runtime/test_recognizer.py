@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -268,7 +269,7 @@ def test_worker_processes(bundle: Path, golden: Path, tmp_path: Path, method: st
 
 
 @pytest.mark.parametrize("numbers", [{"workers": 0}, {"workers": -2}, {"chunk": 0}])
-def test_numbers_below_one(tiny: Path, numbers: dict[str, int]) -> None:
+def test_numbers_below_one(tiny: Path, numbers: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected at least 1 each"):
         Recognizer.load(tiny, **numbers)
 

@@ -115,7 +115,8 @@ def test_wear_leaves_digits_that_can_be_read(digits: Split) -> None:
 
 def test_clutter_is_no_copy_of_the_digits(digits: Split) -> None:
     sheets = clutter(digits.images, 101, np.random.default_rng(0))
-    assert (sheets.shape, sheets.dtype) == ((101, 28, 28), np.uint8)
+    assert sheets.shape == (101, 28, 28)
+    assert sheets.dtype == np.uint8
     known = {image.tobytes() for image in digits.images}
     assert not any(sheet.tobytes() in known for sheet in sheets)
     assert len({sheet.tobytes() for sheet in sheets}) > 95

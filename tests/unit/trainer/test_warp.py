@@ -24,7 +24,8 @@ def spot(row: int, column: int) -> np.ndarray:
 
 def centre(image: np.ndarray) -> np.ndarray:
     place = np.arange(28) - 13.5
-    return np.array([(image.sum(axis=1) * place).sum(), (image.sum(axis=0) * place).sum()]) / image.sum()
+    moments = [(image.sum(axis=1) * place).sum(), (image.sum(axis=0) * place).sum()]
+    return np.array(moments) / float(image.sum())
 
 
 def test_whole_pixels_and_quarter_turns_are_exact(digits: np.ndarray) -> None:
@@ -59,7 +60,7 @@ def test_each_image_has_parameters_of_its_own(digits: np.ndarray) -> None:
 
 
 def test_a_distortion_is_smooth_and_as_strong_as_asked() -> None:
-    fields = distortion(np.repeat(np.float32([0, 1, 2]), 500), np.random.default_rng(0))
+    fields = distortion(np.repeat(np.array([0, 1, 2], np.float32), 500), np.random.default_rng(0))
     none, one, two = (fields[start : start + 500] for start in (0, 500, 1000))
     assert not none.any()
     assert one.std() == pytest.approx(0.5, abs=0.05)

@@ -98,8 +98,8 @@ def _noise(digits: Images, rng: np.random.Generator) -> Images:
     sparse = (fine < share).astype(np.float32)
     rough = rng.random((count, 7, 7), np.float32)
     smooth = rough.repeat(4, axis=1).repeat(4, axis=2)
-    smooth = (smooth + np.roll(smooth, 2, axis=1) + np.roll(smooth, 2, axis=2)) / 3
-    pattern = np.choose(rng.integers(3, size=(count, 1, 1)), [fine, sparse, smooth])
+    cloudy = (smooth + np.roll(smooth, 2, axis=1) + np.roll(smooth, 2, axis=2)) / 3
+    pattern = np.choose(rng.integers(3, size=(count, 1, 1)), [fine, sparse, cloudy])
     low, high = np.sort(rng.uniform(0, 255, (2, count, 1, 1)), axis=0)
     contrast = np.where(rng.random((count, 1, 1)) < 0.2, 0, high - low)
     sheets: Images = (low + contrast * pattern).astype(np.uint8)

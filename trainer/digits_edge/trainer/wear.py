@@ -146,7 +146,7 @@ def _blended(images: Values, changed: Values, rng: np.random.Generator) -> Value
 def _each_level(images: Values, filters: list[Values], rng: np.random.Generator) -> Values:
     """Filters rows and columns of each image with one of the matrices ``(28, 28)``."""
     chosen = np.stack(filters)[rng.integers(len(filters), size=len(images))]
-    filtered: Values = chosen @ images @ chosen.transpose(0, 2, 1)
+    filtered: Values = np.matmul(chosen @ images, chosen.transpose(0, 2, 1), dtype=np.float32)
     return filtered
 
 
