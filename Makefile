@@ -65,7 +65,7 @@ WIDTHS := 8,16,32,32 12,24,40,40 12,28,44,40 16,30,48,40 16,32,64,64 24,48,64,64
 
 widths: $(INSTALLED) ## Train the small network in other widths, for accuracy against cost (an hour)
 	for widths in $(WIDTHS); do name=models/edge-widths/$$(echo $$widths | tr , -); \
-	  $(call train,$$name,--arch edge --recipe distill --epochs 40 --seed 0 --widths $$widths --teacher models/cnn-strong-onnx-int8) \
+	  $(call train,$$name,--arch edge --recipe distill --seed 0 --widths $$widths --teacher models/cnn-strong-onnx-int8) \
 	  && $(EDGE) export $$name --name $$(basename $$name) --out models/edge-widths || exit; done
 
 evaluations: $(INSTALLED) ## Evaluate every bundle of models/: calibration, rejection, robustness

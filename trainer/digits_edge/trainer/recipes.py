@@ -92,7 +92,7 @@ class Distillation:
     copies: int = 12
     temperature: float = 2.0
     worn: float = 0.25
-    clutter: float = 0.08
+    clutter: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def recipe(name: RecipeName, architecture: Architecture) -> Recipe:
     distillation = Distillation() if name is RecipeName.DISTILL else None
     if architecture is Architecture.CNN:
         return Cosine(epochs=14, batch_size=128, learning_rate=2e-3, distillation=distillation)
-    epochs = 60 if distillation else 50
+    epochs = 40 if distillation else 50
     return Cosine(epochs=epochs, batch_size=256, learning_rate=3e-3, distillation=distillation)
 
 
