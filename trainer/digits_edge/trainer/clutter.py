@@ -21,13 +21,13 @@ def clutter(digits: Images, count: int, rng: np.random.Generator) -> Images:
     Args:
         digits: uint8 ``(N, 28, 28)``, what scrambled digits and halves are taken from. A half of some digits
             is another digit; leave those out.
-        count: Images wanted, about as many of each kind, but twice as many scribbles.
+        count: Images wanted, about as many of each kind.
         rng: Draws it all.
 
     Returns:
         uint8 ``(count, 28, 28)``.
     """
-    kinds = (_scribbles, _scribbles, _scrambled, _halves, _noise)  # there are more ways to scribble
+    kinds = (_scribbles, _scrambled, _halves, _noise)
     shares = np.diff(np.linspace(0, count, len(kinds) + 1).astype(int))
     parts = []
     for draw, share in zip(kinds, shares, strict=True):
@@ -37,22 +37,15 @@ def clutter(digits: Images, count: int, rng: np.random.Generator) -> Images:
 
 
 def _scribbles(digits: Images, rng: np.random.Generator) -> Images:
-    """Three to six strokes, each a curve through three points, in a box as large as a digit.
-
-    About half of them begin where the one before has ended, as the pen stays on the paper.
-    """
+    """Three to six strokes, each a curve through three points, in a box as large as a digit."""
     count = len(digits)
     t = np.linspace(0, 1, _STROKE_POINTS, dtype=np.float32)
     basis = np.stack([(1 - t) ** 2, 2 * t * (1 - t), t**2])  # of a quadratic Bézier curve
     pixels = np.arange(_SIZE, dtype=np.float32)
-    last = np.zeros((count, 2), np.float32)
     nearest = np.full((count, _SIZE, _SIZE), np.inf, np.float32)
     strokes = rng.integers(3, 7, count)
     for stroke in range(strokes.max()):
         ends = rng.uniform(4, 23, (count, 2, 2)).astype(np.float32)
-        if stroke:
-            ends[:, 0] = np.where(rng.random((count, 1)) < 0.5, last, ends[:, 0])
-        last = ends[:, 1]
         # Half of the strokes are straight, as most of a letter's are.
         bend = rng.normal(0, 5, (count, 2)) * rng.integers(0, 2, (count, 1))
         middle = ends.mean(axis=1) + bend.astype(np.float32)
