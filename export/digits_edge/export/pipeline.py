@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import keras
 
 # What an export imports, beyond the runtime's own.
-_NEEDED = ("keras", "tensorflow", "sklearn")
+_NEEDED = ("keras", "tensorflow", "sklearn", "scipy")
 _NEEDED_FOR = {Format.ONNX: ("tf2onnx", "onnx"), Format.TFLITE: ("ai_edge_litert",)}
 
 

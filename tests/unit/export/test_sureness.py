@@ -36,7 +36,7 @@ def test_the_threshold_keeps_its_promise_on_other_images() -> None:
         logits, temperature=sureness.temperature, threshold=sureness.reject_threshold
     )
     wrong = (found.labels != truth)[~found.rejected].mean()
-    assert 0.04 < wrong < 0.06
+    assert 0.035 < wrong < 0.055
     assert (~found.rejected).mean() == pytest.approx(sureness.coverage, abs=0.02)
 
 

@@ -56,31 +56,35 @@ def test_a_large_logit_is_no_trouble() -> None:
     )
 
 
-def test_the_threshold_allows_for_one_error_more() -> None:
-    # 9 sure and right answers, a wrong one, 20 right ones. (0+1)/(9+1) suffices, and so does (1+1)/(30+1).
-    confidence = np.concatenate([np.full(9, 0.9), [0.8], np.linspace(0.7, 0.6, 20)])
-    right = np.ones(30, bool)
-    right[9] = False
-    assert choose_threshold(confidence, right, 0.1) == pytest.approx(0.6)
-    right[20:] = False
-    # (1+1)/(20+1) is 0.095 with 20 accepted, (1+1)/(19+1) just suffices too; the lower one is chosen.
-    assert choose_threshold(confidence, right, 0.1) == pytest.approx(confidence[19])
-    right[10:] = False
-    assert choose_threshold(confidence, right, 0.1) == pytest.approx(0.9)
+def test_the_lowest_threshold_that_keeps_the_rate_is_chosen() -> None:
+    # At a rate of 10 %, 22 answers without an error suffice (0.9^22 < 0.1), or 38 with one.
+    confidence = np.linspace(0.9, 0.5, 41)
+    right = np.ones(41, bool)
+    assert choose_threshold(confidence, right, 0.1) == pytest.approx(0.5)
+    right[40] = False
+    assert choose_threshold(confidence, right, 0.1) == pytest.approx(0.5)  # one error of 41
+    right[39] = False
+    assert choose_threshold(confidence, right, 0.1) == pytest.approx(
+        confidence[39]
+    )  # one of 40, not two of 41
+    right[30] = False
+    assert choose_threshold(confidence, right, 0.1) == pytest.approx(confidence[38])
+    right[20] = False
+    assert choose_threshold(confidence, right, 0.1) == 1.0
 
 
 def test_answers_of_equal_confidence_stand_or_fall_together() -> None:
-    confidence = np.array([0.9] * 19 + [0.5] * 5)
-    right = np.ones(24, bool)
-    right[-2:] = False  # taken one by one, the first three of the five would pass
-    assert choose_threshold(confidence, right, 0.05) == pytest.approx(0.9)
+    confidence = np.array([0.9] * 22 + [0.5] * 5)
+    right = np.ones(27, bool)
+    right[-1] = False  # taken one by one, the first four of the five would pass
+    assert choose_threshold(confidence, right, 0.1) == pytest.approx(0.9)
 
 
 def test_without_evidence_nothing_is_accepted() -> None:
-    confidence = np.linspace(0.5, 0.99, 998)
-    assert choose_threshold(confidence, np.ones(998, bool), 0.001) == 1.0  # one too few for 0.1 %
-    assert choose_threshold(np.append(confidence, 0.4), np.ones(999, bool), 0.001) == pytest.approx(0.4)
-    assert choose_threshold(confidence, np.zeros(998, bool), 0.5) == 1.0
+    confidence = np.linspace(0.5, 0.99, 2301)
+    assert choose_threshold(confidence, np.ones(2301, bool), 0.001) == 1.0  # one too few for 0.1 %
+    assert choose_threshold(np.append(confidence, 0.4), np.ones(2302, bool), 0.001) == pytest.approx(0.4)
+    assert choose_threshold(confidence, np.zeros(2301, bool), 0.5) == 1.0
 
 
 def test_the_rate_holds_on_fresh_answers() -> None:
@@ -90,13 +94,14 @@ def test_the_rate_holds_on_fresh_answers() -> None:
         return odds.max(axis=1) / odds.sum(axis=1), logits.argmax(axis=1) == labels
 
     rates = []
-    for seed in range(8):
-        threshold = choose_threshold(*answers(seed), 0.01)
+    for seed in range(20):
+        threshold = choose_threshold(*answers(seed), 0.02)
         confidence, right = answers(seed + 100)
         accepted = confidence >= threshold
         assert accepted.mean() > 0.1
         rates.append(float((~right[accepted]).mean()))
-    assert np.mean(rates) == pytest.approx(0.01, rel=0.15)
+    assert 0.015 < np.mean(rates) < 0.02  # below the rate, but not far
+    assert sum(rate > 0.02 for rate in rates) <= 5  # it may fail one time in ten
 
 
 def test_calibration_worked_out_by_hand() -> None:
