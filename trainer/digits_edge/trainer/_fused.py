@@ -10,9 +10,9 @@ import keras
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras has no types
     """`keras.layers.BatchNormalization`, with statistics, scaling and their gradients in one kernel each.
 
-    Keras' own adds up some ten passes over the activations, a third of the reference CNN's training step. The
-    arithmetic is the same but for the moving variance, which is the unbiased one here. The published network
-    is built with Keras' layer, from the same variables.
+    Keras' own makes pass after pass over the activations, which are large and whose arithmetic is little
+    (``docs/results.md`` has both). The results are the same but for the moving variance, which is the unbiased
+    one here. The published network is built with Keras' layer, from the same variables.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
