@@ -11,8 +11,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     """`keras.layers.BatchNormalization`, with statistics, scaling and their gradients in one kernel each.
 
     Keras' own makes pass after pass over the activations, which are large and whose arithmetic is little
-    (``docs/results.md`` has both). The results are the same but for the moving variance, which is the unbiased
-    one here. The published network is built with Keras' layer, from the same variables.
+    (``docs/results.md`` has both). The results are the same but for the moving variance, the unbiased one
+    here. The published network is built with Keras' layer, from the same variables.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
