@@ -77,12 +77,12 @@ def _rows(evaluations: Evaluations) -> Iterator[Row]:
             f"`{name}`",
             _share(figures["accuracy"]),
             f"{figures['calibration']['ece']:.2%}",
-            f"{figures['subject']['threshold']:.4f}",
-            f"{chosen['coverage']['share']:.2%}",
-            "–" if chosen["errors"] is None else _share(chosen["errors"]),
+            "–" if chosen is None else f"{figures['subject']['threshold']:.4f}",
+            "–" if chosen is None else f"{chosen['coverage']['share']:.2%}",
+            "–" if chosen is None or chosen["errors"] is None else _share(chosen["errors"]),
             f"{figures['corruptions']['mean']:.2%}",
             _share(figures["foreign"]["right"]),
-            f"{figures['non_digits']['rejected']['share']:.1%}",
+            _rejected(figures["non_digits"]),
         )
 
 
@@ -99,7 +99,11 @@ def _non_digit_rows(evaluations: Evaluations) -> Iterator[Row]:
         kinds = figures["non_digits"]["kinds"]
         if number == 0:
             yield "bundle", *(row["name"] for row in kinds)
-        yield f"`{name}`", *(f"{row['rejected']['share']:.1%}" for row in kinds)
+        yield f"`{name}`", *(_rejected(row) for row in kinds)
+
+
+def _rejected(figures: Mapping[str, Any]) -> str:
+    return "–" if figures["rejected"] is None else f"{figures['rejected']['share']:.1%}"
 
 
 def _share(share: Mapping[str, float]) -> str:

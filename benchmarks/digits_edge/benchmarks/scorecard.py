@@ -99,6 +99,11 @@ def scorecard(
     ]
     if edge:
         yield from _edges(edge, published)
+    for figures in evaluations.values():
+        if figures["subject"]["kind"] == "ensemble":
+            right = figures["accuracy"]["share"]
+            what = f"teachers together ({', '.join(figures['subject']['members'])}), test images"
+            yield Goal(what, f"{right:.2%}", "99.75%", "99.85%", right >= 0.9975)
     if DEFAULT in evaluations:
         yield from _robust(evaluations[DEFAULT])
 

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    subject: Annotated[
-        Path, typer.Argument(metavar="BUNDLE|RUN", help="A bundle, or the directory of a finished run.")
+    subjects: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BUNDLE|RUN...",
+            help="A bundle, or the directory of a finished run; of several, the mean of their answers.",
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -37,16 +41,19 @@ def evaluate(
     Example: digits-edge evaluate models/edge-onnx-int8
 
     Example: digits-edge evaluate runs/kaggle --data kaggle/ --out report
+
+    Example: digits-edge evaluate runs/strong/seed-0 runs/strong/seed-1
     """
     from digits_edge.cli.printing import print_json
     from digits_edge.cli.steps import StepProgress
     from digits_edge.trainer import charts
     from digits_edge.trainer.assessment import assess, require_packages
     from digits_edge.trainer.runs import write_json
-    from digits_edge.trainer.subject import held_out, open_subject
+    from digits_edge.trainer.subject import held_out, open_ensemble, open_subject
 
     require_packages()
-    with StepProgress() as progress, open_subject(subject) as opened:
+    opening = open_subject(subjects[0]) if len(subjects) == 1 else open_ensemble(subjects)
+    with StepProgress() as progress, opening as opened:
         images = held_out(opened, data)
         place = out or Path("evaluation") / opened.name
         place.mkdir(parents=True, exist_ok=True)  # before the minutes, not after them

@@ -20,7 +20,7 @@ from digits_edge.trainer.corruptions import Corruption, corrupt
 from digits_edge.trainer.datasets import Dataset, Split
 from digits_edge.trainer.nondigits import NonDigit
 from digits_edge.trainer.runs import Run
-from digits_edge.trainer.subject import HeldOut, Subject, TrainedOn, held_out, open_subject
+from digits_edge.trainer.subject import HeldOut, Subject, TrainedOn, held_out, open_ensemble, open_subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -242,6 +242,23 @@ def test_a_bundle_that_tells_nothing_is_evaluated_all_the_same(tmp_path: Path) -
         with open_subject(copy) as subject:
             assert subject.trained_on is None
             assert held_out(subject, None).part == "test"
+
+
+def test_an_ensemble_answers_with_the_mean(few: Dataset) -> None:
+    models = Path(__file__).parents[3] / "models"
+    paths = [models / "edge-onnx-int8", models / "cnn-strong-onnx-int8"]
+    images = few.train.images[:50]
+    each = []
+    for path in paths:
+        with open_subject(path) as member:
+            each.append(member.answer(images))
+    with open_ensemble(paths) as ensemble:
+        np.testing.assert_allclose(ensemble.answer(images), np.mean(each, axis=0), atol=1e-6)
+        assert (ensemble.kind, ensemble.threshold) == ("ensemble", None)
+        assert ensemble.details == {"members": ["edge-onnx-int8", "cnn-strong-onnx-int8"]}
+    stranger = models / "cnn-notebook-onnx-int8"  # saw what the others validated on
+    with pytest.raises(InputError, match="trained on different data"), open_ensemble([*paths, stranger]):
+        pass
 
 
 def test_neither_a_bundle_nor_a_run(tmp_path: Path) -> None:

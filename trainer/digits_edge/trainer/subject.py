@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -79,7 +79,7 @@ class Subject:
 
     Attributes:
         name: Name of its directory.
-        kind: ``bundle`` or ``run``.
+        kind: ``bundle``, ``run`` or ``ensemble``.
         engine: What computes its answers.
         details: What else tells it from others, as plain values.
         trained_on: On what it was trained; None where a bundle does not tell.
@@ -170,6 +170,35 @@ def open_subject(path: Path) -> Iterator[Subject]:
     )
 
 
+@contextmanager
+def open_ensemble(paths: Sequence[Path]) -> Iterator[Subject]:
+    """Opens several bundles or runs as one that answers with their mean probabilities.
+
+    It has no threshold: none was chosen for it.
+
+    Raises:
+        InputError: Its members were trained on different data, so that nothing is known to be held out.
+        DigitsEdgeError: As in `open_subject`.
+    """
+    with ExitStack() as stack:
+        members = [stack.enter_context(open_subject(path)) for path in paths]
+        trained_on = members[0].trained_on
+        if any(member.trained_on != trained_on for member in members):
+            raise InputError(
+                f"{', '.join(member.name for member in members)}: trained on different data, or split "
+                "otherwise; what one has not seen another may have"
+            )
+        yield Subject(
+            f"ensemble-of-{len(members)}",
+            "ensemble",
+            ", ".join(dict.fromkeys(member.engine for member in members)),
+            {"members": [member.name for member in members]},
+            trained_on,
+            None,
+            lambda images: np.mean([member.answer(images) for member in members], axis=0, dtype=np.float32),
+        )
+
+
 def load_model(run: Run) -> keras.Model:
     """Loads a run's model.
 
@@ -197,7 +226,7 @@ def held_out(subject: Subject, data: Path | None) -> HeldOut:
             any of it.
     """
     trained = subject.trained_on
-    if data is None and subject.kind == "run" and trained is not None and trained.data is not None:
+    if data is None and subject.kind != "bundle" and trained is not None and trained.data is not None:
         data = Path(trained.data)
     dataset = load_dataset(data)
     if dataset.test is not None:
