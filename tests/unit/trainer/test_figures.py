@@ -196,7 +196,7 @@ def test_architecture(architecture: Architecture, title: str, tmp_path: Path) ->
 
 
 def test_the_diagram_says_what_a_layer_does() -> None:
-    rows = {row.name: row for row in diagram.describe(build(Architecture.EDGE))}
+    rows = {row.name: row for row in diagram.describe(build(Architecture.EDGE, augment=True))}
     assert rows["conv1"].settings == "5×5, 16 filters, same, stride 2"
     assert rows["conv1"].shape == "14×14×16"
     assert rows["rotate"].settings == "±9°"
