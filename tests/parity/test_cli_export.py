@@ -83,7 +83,11 @@ def test_the_converters_chatter_is_in_the_log(run: Run, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     steps = {"starting TensorFlow", "Keras answers"}
-    steps |= {f"{verb} {kind} int8" for verb in ("converting", "proving") for kind in ("onnx", "tflite")}
+    steps |= {
+        f"{verb} {kind} int8"
+        for verb in ("converting", "proving", "confidence of")
+        for kind in ("onnx", "tflite")
+    }
     assert set(done.stderr.splitlines()) == steps
     assert (tmp_path / "bundles" / "export.log").read_text()
 
