@@ -61,7 +61,7 @@ train = if [ -f $(1)/state.json ]; then $(EDGE) train --resume $(1); \
 	elif [ ! -f $(1)/metrics.json ]; then rm -rf $(1) && $(EDGE) train $(2) --out $(1); fi
 
 # Multiply-adds from 0.5 to 3.5 million, around the published network's.
-WIDTHS := 8,16,32,32 12,24,40,40 12,28,44,40 16,30,48,40 16,32,64,64 24,48,64,64
+WIDTHS := 8,16,32,32 12,24,40,40 12,28,44,40 16,30,48,40 24,48,64,64
 
 widths: $(INSTALLED) ## Train the small network in other widths, for accuracy against cost (an hour)
 	for widths in $(WIDTHS); do name=models/edge-widths/$$(echo $$widths | tr , -); \

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from digits_edge.benchmarks.scorecard import PublishedBundle, TrainedModel
 from digits_edge.benchmarks.tables import Row, table
+from digits_edge.runtime import Format, Precision
+from digits_edge.trainer.architectures import EDGE_WIDTHS, Architecture
 from digits_edge.trainer.confidence import wilson
 from digits_edge.trainer.figures import BLUE, GREY, VERMILLION, styled
+from digits_edge.trainer.recipes import RecipeName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 PICTURE = "edge-front.png"
 _ABOUT = (
-    "Edge networks of other widths, trained alike with one seed; int8 ONNX in the runtime. Validation "
+    "Edge networks of several widths, trained alike with one seed; int8 ONNX in the runtime. Validation "
     "images, since a choice is made by them. A network is on the front if none is both smaller and better."
 )
 
@@ -62,25 +65,37 @@ class Candidate:
 
 
 def candidates(trained: Sequence[TrainedModel], published: Sequence[PublishedBundle]) -> list[Candidate]:
-    """The runs of other widths that were published as int8 ONNX, cheapest first."""
-    bundles = {bundle.name: bundle.manifest for bundle in published}
-    found = []
-    for model in trained:
-        manifest = bundles.get(f"{model.name.rpartition('/')[2]}-onnx-int8")
-        if model.config.widths is None or manifest is None:
-            continue
-        valid = model.metrics["valid"]
-        found.append(
-            Candidate(
-                widths=model.config.widths,
-                multiply_adds=int(manifest.provenance["multiply_adds"]),
-                size=manifest.model.size,
-                images=valid["images"],
-                errors=valid["errors"],
-                test=float(manifest.parity["accuracy_exported"]),
-            )
+    """The distilled edge networks of the first seed that were published as int8 ONNX, cheapest first."""
+    manifests = {
+        _widths(bundle.manifest.provenance["training"]["widths"]): bundle.manifest
+        for bundle in published
+        if bundle.manifest.format is Format.ONNX
+        and bundle.manifest.precision is Precision.INT8
+        and _told(bundle.manifest.provenance["training"])
+    }
+    found = [
+        Candidate(
+            widths=widths,
+            multiply_adds=int(manifest.provenance["multiply_adds"]),
+            size=manifest.model.size,
+            images=model.metrics["valid"]["images"],
+            errors=model.metrics["valid"]["errors"],
+            test=float(manifest.parity["accuracy_exported"]),
         )
-    return sorted(found, key=lambda candidate: candidate.multiply_adds)
+        for model in trained
+        if _told(model.config.to_json())
+        and (manifest := manifests.get(widths := _widths(model.config.widths))) is not None
+    ]
+    return sorted(found, key=lambda candidate: candidate.multiply_adds) if len(found) > 1 else []
+
+
+def _told(training: Mapping[str, Any]) -> bool:
+    told = (training["architecture"], training["recipe"], training["seed"])
+    return told == (Architecture.EDGE, RecipeName.DISTILL, 0)
+
+
+def _widths(widths: Sequence[int] | None) -> tuple[int, ...]:
+    return EDGE_WIDTHS if widths is None else tuple(widths)
 
 
 def on_front(found: Sequence[Candidate]) -> list[Candidate]:
