@@ -71,7 +71,7 @@ def candidates(trained: Sequence[TrainedModel], published: Sequence[PublishedBun
         for bundle in published
         if bundle.manifest.format is Format.ONNX
         and bundle.manifest.precision is Precision.INT8
-        and _told(bundle.manifest.provenance["training"])
+        and _distilled_first(bundle.manifest.provenance["training"])
     }
     found = [
         Candidate(
@@ -83,13 +83,13 @@ def candidates(trained: Sequence[TrainedModel], published: Sequence[PublishedBun
             test=float(manifest.parity["accuracy_exported"]),
         )
         for model in trained
-        if _told(model.config.to_json())
+        if _distilled_first(model.config.to_json())
         and (manifest := manifests.get(widths := _widths(model.config.widths))) is not None
     ]
     return sorted(found, key=lambda candidate: candidate.multiply_adds) if len(found) > 1 else []
 
 
-def _told(training: Mapping[str, Any]) -> bool:
+def _distilled_first(training: Mapping[str, Any]) -> bool:
     told = (training["architecture"], training["recipe"], training["seed"])
     return told == (Architecture.EDGE, RecipeName.DISTILL, 0)
 

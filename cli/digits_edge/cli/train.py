@@ -44,7 +44,11 @@ def train(
         ),
     ] = None,
     teacher: Annotated[
-        list[Path] | None, typer.Option(help="Bundle to learn from; several are averaged. With distill.")
+        list[Path] | None,
+        typer.Option(
+            help="Bundle to learn from; several are averaged. With distill. Their answers are kept beside "
+            "the run, in pool-*, for the next seed."
+        ),
     ] = None,
     widths: Annotated[
         str | None, typer.Option(help="Filters of edge's four convolutions; 16,32,64,64 if not given.")
@@ -96,6 +100,8 @@ def train(
     from digits_edge.trainer.series import Series, new_series
 
     require_packages()
+    if seeds is not None and _was_given(context, "seed"):
+        raise typer.BadParameter("leave out --seed, or give one seed only", param_hint="--seeds")
     if resume is not None:
         _refuse_settings(context)
         if Series(resume).file.exists():

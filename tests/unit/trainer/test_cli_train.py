@@ -86,6 +86,7 @@ def test_refused_in_one_line(cli: Cli, tmp_path: Path, arguments: list[str], com
         (["--seed", "-1"], "--seed"),
         (["--depth", "3"], "--depth"),
         (["--seeds", "1,two"], "--seeds"),
+        (["--seeds", "1,2", "--seed", "3"], "leave out --seed"),
         (["leftover"], "leftover"),
     ],
 )

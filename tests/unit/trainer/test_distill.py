@@ -97,6 +97,7 @@ def test_an_epoch_shows_worn_digits_and_things_that_are_none(pool: Pool, digits:
     soft /= soft.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(targets[:300], soft, atol=1e-6)
     np.testing.assert_allclose(targets[300:], 0.1)
+    assert not np.allclose(epochs.show(1)[1][:300], soft, atol=1e-6)  # of the next block
     same, other, wrapped = epochs.show(0)[0], epochs.show(1)[0], epochs.show(2)[0]
     np.testing.assert_array_equal(images, same)
     assert not np.array_equal(images, other)

@@ -195,7 +195,7 @@ def test_a_training_that_stopped_by_itself_is_not_trained_on(
     assert_same_training(again, first.history, first.model)
 
 
-def test_the_kept_epoch_is_kept(noise: Dataset, noise_run: tuple[Run, Fitted]) -> None:
+def test_the_notebook_keeps_its_best_epoch(noise: Dataset, noise_run: tuple[Run, Fitted]) -> None:
     _, found = noise_run
     losses = [row["val_loss"] for row in found.history]
     assert found.kept_epoch == int(np.argmin(losses)) + 1 < len(losses)
@@ -230,6 +230,18 @@ def test_damaged_state_is_refused(few: Dataset, stopped: Run, silent: Watch) -> 
         stopped.state_file.write_text(damaged)
         with pytest.raises(RunError):
             fitted(stopped, few, silent(), resume=True)
+
+
+def test_a_schedule_that_ends_at_zero_keeps_its_last_epoch(
+    noise: Dataset, noise_config: RunConfig, silent: Watch, tmp_path: Path
+) -> None:
+    config = replace(noise_config, recipe=RecipeName.STRONG, epochs=12)
+    found = fitted(new_run(tmp_path / "run", config, noise), noise, silent())
+    losses = [row["val_loss"] for row in found.history]
+    assert found.kept_epoch == 12 != int(np.argmin(losses)) + 1
+    valid = noise.train.take(found.valid_rows)
+    loss = evaluate(found.model.predict(to_input(valid.images), verbose=0), valid.labels).loss
+    assert loss == pytest.approx(losses[-1], rel=1e-3)
 
 
 @pytest.mark.parametrize(

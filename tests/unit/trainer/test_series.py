@@ -12,7 +12,7 @@ import pytest
 
 from digits_edge.trainer.datasets import Dataset
 from digits_edge.trainer.errors import RunError
-from digits_edge.trainer.runs import RunConfig
+from digits_edge.trainer.runs import RunConfig, latest_run
 from digits_edge.trainer.series import Series, accuracies, new_series, to_json, train_seed
 
 Watch = Callable[..., Any]
@@ -60,6 +60,10 @@ def test_a_finished_run_is_left_alone(series: Series, silent: Watch) -> None:
     train_seed(series, 4, watcher)
     assert watcher.epochs == []
     assert series.runs()[4].model_file.stat().st_mtime_ns == before
+
+
+def test_the_run_that_finished_last_may_be_one_of_a_series(series: Series) -> None:
+    assert latest_run(series.path.parent) == series.runs()[5]
 
 
 @pytest.mark.parametrize("seeds", [[], [1], [1, 1], [1, -1]])

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from digits_edge.trainer.fit import Watcher
 
 _CHUNK = 2000  # images between two steps of the progress bar
-_SMALLEST = np.float32(1e-30)  # a probability that float32 has rounded to 0 has a logarithm all the same
 # Half of one of these is often another digit: a 1; a 0 or a 1; a 0 or a 3.
 _NOT_HALVED = (1, 6, 8)
 
@@ -142,7 +141,7 @@ def fill_pool(
 
 
 def _softened(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    powers = np.maximum(probabilities, _SMALLEST) ** np.float32(1 / temperature)
+    powers = probabilities ** np.float32(1 / temperature)
     softened: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
     return softened
 

@@ -225,12 +225,13 @@ def new_run_path(root: Path, config: RunConfig) -> Path:
 
 
 def latest_run(root: Path) -> Run:
-    """The run below ``root`` that finished last.
+    """The run below ``root`` that finished last; those of a series lie one deeper.
 
     Raises:
         RunError: There is none.
     """
-    finished = [run for config in root.glob("*/run.json") if (run := Run(config.parent)).finished]
+    configs = (config for depth in ("*", "*/*") for config in root.glob(f"{depth}/run.json"))
+    finished = [run for config in configs if (run := Run(config.parent)).finished]
     if not finished:
         raise RunError(f"{root}: no finished run there; `digits-edge train` makes one")
     return max(finished, key=lambda run: run.metrics_file.stat().st_mtime)
