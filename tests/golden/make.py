@@ -59,7 +59,7 @@ def write_bundles(train: Split, test: Split) -> None:
         artifact = Artifact("tiny", kind, precision, content, provenance={"made_by": "tests/golden/make.py"})
         golden = golden_answers(artifact, images, answers)
         target = HERE / artifact.directory
-        publish(stage(target, artifact.files(golden, parity=None)), target)
+        publish(stage(target, artifact.files(golden)), target)
 
 
 def tiny_network() -> keras.Model:

@@ -16,7 +16,8 @@ import pytest
 HEAVY = frozenset(
     {
         "PIL", "ai_edge_litert", "cryptography", "hypothesis", "keras", "matplotlib", "model_signing", "onnx",
-        "onnxruntime", "pandas", "pyarrow", "rich", "scipy", "sklearn", "tensorflow", "tf2onnx", "typer",
+        "onnxruntime", "pandas", "pyarrow", "rich", "scipy", "sklearn", "tensorflow", "tf2onnx",
+        "tflite_micro", "typer",
     }
 )  # fmt: skip
 # File → heavy libraries that it may import at its top, and why.

@@ -28,7 +28,18 @@ try:
 finally:
     print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
-COMMANDS = ["train", "evaluate", "export", "sign", "verify", "predict", "bench", "samples"]
+COMMANDS = [
+    "train",
+    "evaluate",
+    "inspect",
+    "compare",
+    "export",
+    "sign",
+    "verify",
+    "predict",
+    "bench",
+    "samples",
+]
 
 
 def libraries_after(code: str, *arguments: str) -> tuple[str, set[str]]:

@@ -96,7 +96,7 @@ def test_a_bundle_says_how_it_was_made_and_proved(exported: dict[str, Exported],
     for result in exported.values():
         manifest = json.loads((result.path / "manifest.json").read_text())
         assert manifest["parity"] == json.loads(json.dumps(result.parity.to_json()))
-        assert json.loads((result.path / "parity.json").read_text()) == manifest["parity"]
+        assert json.loads((result.path / "parity.json").read_text())["parity"] == manifest["parity"]
         training = manifest["provenance"]["training"]
         assert (training["architecture"], training["recipe"], training["seed"]) == ("edge", "distill", 0)
         assert training["run"] == published_run.path.name
@@ -136,15 +136,23 @@ def test_a_bundle_does_not_tell_where_the_data_lay(kaggle_run: Run, tmp_path: Pa
         json.loads((result.path / "manifest.json").read_text())["provenance"]["training"]["data"]
         == "train.csv"
     )
-    texts = [path.read_text("utf-8") for path in result.path.iterdir() if path.suffix in (".json", ".md")]
-    assert len(texts) == 3
+    texts = [
+        path.read_text("utf-8") for path in result.path.iterdir() if path.suffix in (".json", ".md", ".html")
+    ]
+    assert len(texts) == 4
     assert not any("secret-project" in text for text in texts)
 
 
 def test_steps_are_told_from_beginning_to_end(run: Run, tmp_path: Path, watcher: Silent) -> None:
     export(request_for(run, out=tmp_path / "bundles", **ONE), watcher)
     steps = list(dict.fromkeys(what for what, _, _ in watcher.steps))
-    assert steps == ["Keras answers", "converting onnx int8", "proving onnx int8", "confidence of onnx int8"]
+    assert steps == [
+        "Keras answers",
+        "converting onnx int8",
+        "proving onnx int8",
+        "other batches and engines, onnx int8",
+        "confidence of onnx int8",
+    ]
     for step in steps:
         _, done, total = [told for told in watcher.steps if told[0] == step][-1]
         assert done == total

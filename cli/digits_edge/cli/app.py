@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from digits_edge.cli.bench import bench
+from digits_edge.cli.compare import compare
 from digits_edge.cli.evaluate import evaluate
 from digits_edge.cli.export import export
+from digits_edge.cli.inspect import inspect
 from digits_edge.cli.predict import predict
 from digits_edge.cli.results import results
 from digits_edge.cli.samples import samples
@@ -28,6 +30,8 @@ app = typer.Typer(
 _COMMANDS: tuple[Callable[..., None], ...] = (
     train,
     evaluate,
+    inspect,
+    compare,
     export,
     sign,
     verify,

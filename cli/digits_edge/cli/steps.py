@@ -13,6 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from digits_edge.export.micro import Micro
     from digits_edge.export.pipeline import Exported
 
 
@@ -37,6 +38,7 @@ class StepProgress:
         self._task: TaskID | None = None
         self._what = ""
         self.results: list[Exported] = []
+        self.sources: list[Micro] = []
 
     def __enter__(self) -> StepProgress:
         self._progress.start()
@@ -59,6 +61,9 @@ class StepProgress:
 
     def on_result(self, exported: Exported) -> None:
         self.results.append(exported)
+
+    def on_sources(self, micro: Micro) -> None:
+        self.sources.append(micro)
 
 
 def proofs(results: Sequence[Exported]) -> Table:
@@ -90,3 +95,61 @@ def proofs(results: Sequence[Exported]) -> Table:
             "[red]refused[/]" if result.misses else "[green]proved[/]",
         )
     return table
+
+
+def attempts(result: Exported) -> Table:
+    """The table of what was tried before a file was chosen."""
+    tried = result.selection.tried
+    images = tried[0].parity.images
+    table = Table(
+        title=f"{result.path.name}: what was tried, on {images:,} validation images",
+        title_justify="left",
+        caption="speed: images a second over float32's, same engine, one thread, this machine [quartiles]",
+        caption_justify="left",
+    )
+    table.add_column("candidate")
+    for name in ("accuracy", "same label", "KiB", "speed"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for candidate in tried:
+        table.add_row(
+            candidate.name,
+            f"{candidate.parity.accuracy_exported:.2%}",
+            f"{candidate.parity.agreement:.2%}",
+            f"{len(candidate.model) / 1024:,.0f}",
+            "" if candidate.speed is None else str(candidate.speed).replace("[", "\\["),
+            candidate.verdict,
+        )
+    return table
+
+
+def sources(made: Sequence[Micro]) -> Table:
+    """The table of C sources that were proved."""
+    table = Table(title="C sources, run in TensorFlow Lite Micro", title_justify="left")
+    table.add_column("directory")
+    for name in ("images", "accuracy", "same as LiteRT", "flash", "arena", "operators"):
+        table.add_column(name, justify="right")
+    for micro in made:
+        table.add_row(
+            micro.path.name,
+            f"{micro.proof.images:,}",
+            f"{micro.proof.accuracy:.2%}",
+            f"{micro.proof.agreement:.2%}",
+            f"{micro.flash_bytes:,} B",
+            f"{micro.arena.total:,} B",
+            str(len(micro.operators)),
+        )
+    return table
+
+
+def print_results(progress: StepProgress) -> None:
+    """Prints all tables of what an export got to."""
+    from digits_edge.cli.printing import print_table
+
+    for result in progress.results:
+        if len(result.selection.tried) > 1:
+            print_table(attempts(result))
+    if progress.results:
+        print_table(proofs(progress.results))
+    if progress.sources:
+        print_table(sources(progress.sources))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from digits_edge.export.card import model_card
 from digits_edge.export.deploy import INPUT, OUTPUT
 from digits_edge.export.errors import ExportError
-from digits_edge.export.parity import Parity
+from digits_edge.export.parity_page import parity_page
+from digits_edge.export.proof import Proof
 from digits_edge.export.publish import entry
 from digits_edge.export.sureness import UNCHOSEN, Sureness
 from digits_edge.runtime import Format, Golden, Manifest, Precision, Tensor
@@ -37,16 +38,14 @@ _LIBRARIES = (
 # How far a logit may move on another processor. Floats: other orders of summation. int8: the integers are
 # exact, but an engine may round a tie the other way: a step of TFLite's quantized logits, some 0.15. Sums
 # that saturate, for want of VNNI, move the logits of both published networks by 2 and more.
-GOLDEN_TOLERANCE: Mapping[Precision, float] = {Precision.FLOAT32: 1e-3, Precision.INT8: 0.4}
-
-
-def safe_on(format: Format, precision: Precision) -> tuple[str, ...]:
-    """Instruction sets on which the arithmetic is exact.
-
-    On x86 without VNNI, ONNX Runtime's U8S8 kernels add pairs of products in 16 bits and may saturate
-    (onnxruntime issues 5849 and 14642). LiteRT's kernels, and ONNX Runtime's on ARM, sum up in 32 bits.
-    """
-    return ("x86-vnni", "arm64") if (format, precision) == (Format.ONNX, Precision.INT8) else ("any",)
+# Weights of 8 bits alone: LiteRT rounds the activations as they come, ties again. 16 bits have finer steps.
+GOLDEN_TOLERANCE: Mapping[Precision, float] = {
+    Precision.FLOAT32: 1e-3,
+    Precision.FLOAT16: 1e-3,
+    Precision.INT8: 0.4,
+    Precision.INT16X8: 0.01,
+    Precision.WEIGHTS8: 0.4,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +58,7 @@ class Artifact:
         precision: Arithmetic.
         model: The file's bytes.
         provenance: How it was made; goes into the manifest.
+        safe_on: Instruction sets on which the arithmetic is exact.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Artifact:
     precision: Precision
     model: bytes
     provenance: Mapping[str, Any]
+    safe_on: tuple[str, ...] = ("any",)
 
     @property
     def directory(self) -> str:
@@ -73,13 +74,13 @@ class Artifact:
         return f"{self.name}-{self.format.value}-{self.precision.value}"
 
     def files(
-        self, golden: Golden, parity: Parity | None = None, sureness: Sureness = UNCHOSEN
+        self, golden: Golden, proof: Proof | None = None, sureness: Sureness = UNCHOSEN
     ) -> dict[str, bytes]:
         """The bundle's files, by name.
 
         Args:
             golden: Golden answers.
-            parity: The proof, or None while there is none yet; only a bundle that has one is published.
+            proof: The proof, or None while there is none yet; only a bundle that has one is published.
             sureness: Temperature and reject threshold; by default the model's own softmax, none rejected.
         """
         content = golden.to_npz()
@@ -95,18 +96,19 @@ class Artifact:
             temperature=sureness.temperature,
             reject_threshold=sureness.reject_threshold,
             golden_tolerance=GOLDEN_TOLERANCE[self.precision],
-            safe_on=safe_on(self.format, self.precision),
+            safe_on=self.safe_on,
             provenance={**self.provenance, "confidence": sureness.to_json()},
-            parity=parity.to_json() if parity else {},
+            parity=proof.parity.to_json() if proof else {},
         )
         files = {
             manifest.model.path: self.model,
             manifest.golden.path: content,
             MANIFEST_FILE: manifest.to_json().encode(),
         }
-        if parity is not None:
-            files["parity.json"] = (json.dumps(parity.to_json(), indent=2) + "\n").encode()
-            files["MODEL_CARD.md"] = model_card(manifest, parity).encode()
+        if proof is not None:
+            files["parity.json"] = (json.dumps(proof.to_json(), indent=2) + "\n").encode()
+            files["parity.html"] = parity_page(proof, manifest).encode()
+            files["MODEL_CARD.md"] = model_card(manifest, proof.parity).encode()
         return files
 
 

@@ -123,8 +123,10 @@ Compared with the Keras model on {parity.images:,} {parity.held_out} images, thr
 | accuracy | {parity.accuracy_original:.2%} | {parity.accuracy_exported:.2%} |
 | images only it gets right | {parity.only_original_right} | {parity.only_exported_right} |
 
-Agreement {parity.agreement:.2%}; exact McNemar p = {parity.mcnemar_p:.3g}; largest difference of a
-probability {parity.max_difference:.2g}, mean {parity.mean_difference:.2g}. All figures: `parity.json`.
+Agreement {parity.agreement:.2%}{_interval(parity)}; exact McNemar p = {parity.mcnemar_p:.3g}; largest
+difference of a probability {parity.max_difference:.2g}, mean {parity.mean_difference:.2g}; calibration error
+{parity.ece_original:.2%} before, {parity.ece_exported:.2%} after. To look at: `parity.html`. For programs:
+`parity.json`.
 
 ## Limits
 
@@ -132,6 +134,11 @@ Digits only, one to an image, prepared as MNIST's are: anything else also gets o
 tested on MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0) unless said otherwise above; other writers, pens and
 cameras differ.
 """
+
+
+def _interval(parity: Parity) -> str:
+    low, high = parity.same_label.interval
+    return f" (95 % interval {low:.2%} – {high:.2%})"
 
 
 def _commands(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digits_edge.export.network import (
     Affine,
@@ -54,6 +55,28 @@ def tensorflow_function(
 
     specification = tf.TensorSpec([None, 28, 28], tf.uint8 if pixels else tf.float32, name=INPUT)
     return tf.function(logits, input_signature=[specification])
+
+
+def activations(network: Network, images: NDArray[np.uint8]) -> list[Array]:
+    """What each layer gives, float32, in their order; the last are the logits.
+
+    Args:
+        network: The deploy model.
+        images: uint8 ``(N, 28, 28)``; all results are in memory at once.
+    """
+    x = images.astype(np.float32)[..., None] * np.float32(network.pixel_scale)
+    outputs: list[Array] = []
+    for layer in network.layers:
+        x = through((layer,), x)
+        outputs.append(x)
+    return outputs
+
+
+def through(layers: tuple[Layer, ...], x: Array) -> Array:
+    """What becomes of a tensor, channels last, in these layers."""
+    for step in _steps(layers, channels_first_flatten=False):
+        x = np.asarray(step(x))
+    return x
 
 
 Step = Callable[["tf.Tensor"], "tf.Tensor"]

@@ -6,14 +6,16 @@ network has them, softmax inside. Each file is what a careful reader of the conv
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits_edge.export.onnx import OPSET
-from digits_edge.export.onnx_int8 import quantize_static_qdq
+from digits_edge.export.ranges import in_batches
 
 if TYPE_CHECKING:
     import keras
@@ -34,9 +36,36 @@ def naive_onnx(model: keras.Model) -> bytes:
 def naive_onnx_int8(model: keras.Model, calibration: NDArray[np.uint8]) -> bytes:
     """ONNX Runtime's static quantization of that: the same scheme and images as the folded model gets."""
     import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
-    quantized = quantize_static_qdq(onnx.load_from_string(naive_onnx(model)), INPUT, _floats(calibration))
-    return bytes(quantized.SerializeToString())
+    class Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no type information
+        def __init__(self) -> None:
+            self._batches = iter([_floats(batch) for batch in in_batches(calibration)])
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            batch = next(self._batches, None)
+            return None if batch is None else {INPUT: batch}
+
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / "int8.onnx"
+        quantize_static(
+            onnx.load_from_string(naive_onnx(model)),
+            output,
+            Batches(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+        )
+        return output.read_bytes()
 
 
 def naive_tflite_int8(model: keras.Model, calibration: NDArray[np.uint8]) -> bytes:

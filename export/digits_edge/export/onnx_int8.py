@@ -6,8 +6,8 @@ dynamic quantization slower than that.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,77 +15,104 @@ from numpy.typing import NDArray
 
 from digits_edge.export.deploy import INPUT, OUTPUT
 from digits_edge.export.errors import ConversionError
-from digits_edge.export.onnx import checked, order_constants
+from digits_edge.export.network import Network
+from digits_edge.export.onnx import checked, order_constants, to_onnx
+from digits_edge.export.ranges import Activations, collect, in_batches
+from digits_edge.export.scheme import Scheme
+from digits_edge.runtime import Format
 
 if TYPE_CHECKING:
     import onnx
 
 _PIXEL_SCALE = np.float32(1 / 255)
-_CALIBRATION_BATCH = 64
 
 
-def quantize_onnx(model: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Quantizes a float model that takes ``pixel / 255``.
+class OnnxQuantizer:
+    """Quantizes one network, as often as asked, with statistics collected once."""
 
-    Args:
-        model: float32 ``(batch, 28, 28)`` in [0, 1] to float32 logits.
-        calibration: uint8 ``(N, 28, 28)`` training images; all ranges are taken from them (min-max).
+    format = Format.ONNX
 
-    Returns:
-        A model that takes uint8 ``(batch, 28, 28)``, the pixel being the quantized value (scale 1/255, zero
-        point 0), and gives float32 logits.
+    def __init__(self, network: Network, calibration: NDArray[np.uint8]) -> None:
+        """For a network and its calibration images.
 
-    Raises:
-        ConversionError: ONNX Runtime's quantizer gave a graph of another form.
-    """
-    quantized = quantize_static_qdq(model, INPUT, calibration.astype(np.float32) * _PIXEL_SCALE)
-    _pixels_in(quantized.graph)
-    _logits_out(quantized.graph)
-    return checked(quantized)
+        Args:
+            network: The deploy model; takes ``pixel / 255``.
+            calibration: uint8 ``(N, 28, 28)`` training images; all ranges are taken from them.
 
+        Raises:
+            ConversionError: No image has full ink, so that a pixel would not be its quantized value.
+        """
+        require_full_ink(calibration)
+        self.network = network
+        self._model = to_onnx(network, pixels=False)
+        self._statistics = collect(in_batches(calibration), _every_tensor(self._model))
 
-def quantize_static_qdq(
-    model: onnx.ModelProto, input_name: str, calibration: NDArray[np.float32]
-) -> onnx.ModelProto:
-    """ONNX Runtime's quantizer: Q/DQ pairs behind every operator, U8S8 per channel, min-max calibration.
+    def quantize(self, scheme: Scheme) -> bytes:
+        """The model file for a scheme: uint8 ``(batch, 28, 28)`` to float32 logits.
 
-    Args:
-        model: A float model.
-        input_name: Its input.
-        calibration: float32 ``(N, …)``, as the model takes them.
-    """
-    import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
+        The pixel is the quantized value (scale 1/255, zero point 0). `Scheme.equalized` is not looked at:
+        the network is equalized, or it is not.
 
-    class Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no type information
-        def __init__(self) -> None:
-            starts = range(0, len(calibration), _CALIBRATION_BATCH)
-            self._batches = iter([calibration[start : start + _CALIBRATION_BATCH] for start in starts])
+        Raises:
+            ConversionError: ONNX Runtime's quantizer gave a graph of another form.
+        """
+        from onnxruntime.quantization import CalibrationMethod, QuantType
+        from onnxruntime.quantization.calibrate import TensorData, TensorsData
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            batch = next(self._batches, None)
-            return None if batch is None else {input_name: batch}
-
-    with tempfile.TemporaryDirectory() as directory:
-        output = Path(directory) / "int8.onnx"
-        quantize_static(
+        ranges = {}
+        for name, statistics in self._statistics.items():
+            low, high = statistics.range(scheme.calibrator)
+            ranges[name] = TensorData(lowest=np.float32(low), highest=np.float32(high))
+        model = copy.deepcopy(self._model)
+        names = [node.name for node in model.graph.node]
+        float_nodes = [name for name in names if name.split("/")[0] in scheme.float_layers]
+        quantizer = QDQQuantizer(
             model,
-            output,
-            Batches(),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            calibrate_method=CalibrationMethod.MinMax,
+            per_channel=scheme.per_channel,
+            reduce_range=scheme.seven_bits,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
+            nodes_to_quantize=[],
+            nodes_to_exclude=float_nodes,
+            op_types_to_quantize=sorted({node.op_type for node in model.graph.node}),
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
-        return onnx.load(output)
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        quantized = quantizer.model.model
+        _pixels_in(quantized.graph)
+        _logits_out(quantized.graph)
+        return bytes(checked(quantized).SerializeToString())
+
+
+def require_full_ink(calibration: NDArray[np.uint8]) -> None:
+    """A pixel is its quantized value only if the input's range is found to be 0 to 255.
+
+    Raises:
+        ConversionError: It is not.
+    """
+    if calibration.max(initial=0) != 255:
+        raise ConversionError("no calibration image has full ink (255); pass real digits")
+
+
+def _every_tensor(model: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], Activations]:
+    """Runs a float model and gives the input and every node's output, by name."""
+    import onnx
+    import onnxruntime as ort
+
+    watched = copy.deepcopy(model)
+    names = [node.output[0] for node in watched.graph.node]
+    del watched.graph.output[:]
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    session = ort.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def run(images: NDArray[np.uint8]) -> Activations:
+        pixels = images.astype(np.float32) * _PIXEL_SCALE
+        return {INPUT: pixels, **dict(zip(names, session.run(names, {INPUT: pixels}), strict=True))}
+
+    return run
 
 
 def _pixels_in(graph: onnx.GraphProto) -> None:
@@ -95,14 +122,16 @@ def _pixels_in(graph: onnx.GraphProto) -> None:
     value = INPUT
     while (quantize := _reader(graph, value)).op_type in ("Reshape", "MaxPool"):  # as good on integers
         value = quantize.output[0]
+    if quantize.op_type != "QuantizeLinear":
+        _float_pixels(graph)
+        return
     dequantize = _reader(graph, quantize.output[0])
     _expect_pair(quantize, dequantize)
-    # Calibration saw blank paper and full ink, so this is what it found up to rounding; now it is exact.
+    # Calibration saw blank paper and full ink, so this is what it found up to rounding, unless a calibrator
+    # cut it; now it is exact.
     exact: tuple[NDArray[Any], ...] = (np.array(_PIXEL_SCALE), np.array(0, np.uint8))
     for name, number in zip(quantize.input[1:], exact, strict=True):
         constant = next(tensor for tensor in graph.initializer if tensor.name == name)
-        if not np.allclose(onnx.numpy_helper.to_array(constant), number, rtol=1e-3):
-            raise ConversionError("no calibration image has full ink (255); pass real digits")
         constant.CopyFrom(onnx.numpy_helper.from_array(number, name))
     dequantize.input[0] = value
     graph.node.remove(quantize)
@@ -110,9 +139,29 @@ def _pixels_in(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]
 
 
+def _float_pixels(graph: onnx.GraphProto) -> None:
+    """Where the first layer stays float, the uint8 pixel is dequantized in front of it."""
+    import onnx
+
+    first, scaled = _reader(graph, INPUT), "pixels/scaled"
+    first.input[:] = [scaled if name == INPUT else name for name in first.input]
+    constants = ("pixels/scale", np.array(_PIXEL_SCALE)), ("pixels/zero_point", np.array(0, np.uint8))
+    names = [name for name, _ in constants]
+    graph.initializer.extend(onnx.numpy_helper.from_array(number, name) for name, number in constants)
+    node = onnx.helper.make_node(
+        "DequantizeLinear", [INPUT, *names], [scaled], name="pixels/DequantizeLinear"
+    )
+    graph.node.insert(0, node)
+    graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    del graph.value_info[:]
+
+
 def _logits_out(graph: onnx.GraphProto) -> None:
     """Leaves the last layer's result in float: ten numbers cost nothing, and confidence keeps its detail."""
     dequantize = _writer(graph, OUTPUT)
+    if dequantize.op_type != "DequantizeLinear":  # the last layer is float
+        order_constants(graph)
+        return
     quantize = _writer(graph, dequantize.input[0])
     _expect_pair(quantize, dequantize)
     _writer(graph, quantize.input[0]).output[0] = OUTPUT

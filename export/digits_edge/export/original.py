@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from digits_edge.export.calibrate import calibration_rows
 from digits_edge.export.fold import fold
+from digits_edge.export.questions import Answers, Questions, ask
+from digits_edge.trainer.commands import public_path
 from digits_edge.trainer.datasets import Split
 from digits_edge.trainer.errors import RunError
 from digits_edge.trainer.fit import split_rows, to_input
-from digits_edge.trainer.runs import Run, RunConfig
+from digits_edge.trainer.runs import Run, RunConfig, installed_version
 from digits_edge.trainer.subject import load_model
 from digits_edge.trainer.training import load_data
 
@@ -35,28 +37,47 @@ class Original:
     """A trained model with its data.
 
     Attributes:
+        name: The run's.
+        engine: What computed its answers.
         model: The Keras model.
         config: How it was trained.
         calibration: uint8 ``(N, 28, 28)`` training images that int8 takes its ranges from.
         calibration_rows: Their rows in the run's labelled data.
         validation: Images that chose things, and that nothing was fitted to but confidence.
-        held_out: Images that training never saw; the validation images where the data has no others.
-        held_out_name: ``test``, or ``validation`` where the data has no test images.
-        probabilities: The model's answers for them, float32 ``(N, 10)``.
+        questions: What its exports are asked: images that training never saw.
+        answers: The model's own answers to that.
+        validation_answers: Its probabilities for the validation images, ``(N, 10)``.
     """
 
+    name: str
+    engine: str
     model: keras.Model
     config: RunConfig
     calibration: NDArray[np.uint8]
     calibration_rows: NDArray[np.int64]
     validation: Split
-    held_out: Split
-    held_out_name: str
-    probabilities: NDArray[np.float32]
+    questions: Questions
+    answers: Answers
+    validation_answers: NDArray[np.floating]
+
+    @property
+    def held_out(self) -> Split:
+        """Images that training never saw; the validation images where the data has no others."""
+        return self.questions.split
+
+    @property
+    def held_out_name(self) -> str:
+        """``test``, or ``validation`` where the data has no test images."""
+        return self.questions.part
+
+    @property
+    def probabilities(self) -> NDArray[np.floating]:
+        """The model's answers for the held-out images, ``(N, 10)``."""
+        return self.answers.held_out
 
 
 def load_original(run: Run, *, calibration_images: int, seed: int, watcher: StepWatcher) -> Original:
-    """Loads a run's model and data, and has the model answer every held-out image.
+    """Loads a run's model and data, and has the model answer all that its exports will be asked.
 
     Args:
         run: A finished run.
@@ -82,23 +103,29 @@ def load_original(run: Run, *, calibration_images: int, seed: int, watcher: Step
     rows = calibration_rows(config, data.train, count=calibration_images, seed=seed)
     validation = data.train.take(split_rows(config, data.train)[1])
     held_out, name = (validation, "validation") if data.test is None else (data.test, "test")
+    # In what is published nobody reads where the data lay.
+    questions = Questions.of(held_out, data=public_path(data.name), part=name)
+
+    def answer(images: NDArray[np.uint8]) -> NDArray[np.floating]:
+        return np.asarray(model.predict_on_batch(to_input(images)))
+
+    validated = []
+    for start in range(0, len(validation), _BATCH):
+        validated.append(answer(validation.images[start : start + _BATCH]))
+        watcher.on_step("Keras answers, validation", min(start + _BATCH, len(validation)), len(validation))
     return Original(
+        name=run.path.name,
+        engine=f"keras {installed_version('keras')}",
         model=model,
         config=config,
         calibration=data.train.images[rows],
         calibration_rows=rows,
         validation=validation,
-        held_out=held_out,
-        held_out_name=name,
-        probabilities=_probabilities(model, held_out.images, watcher),
+        questions=questions,
+        answers=ask(
+            questions,
+            answer,
+            lambda done, total: watcher.on_step("Keras answers", done, total),
+        ),
+        validation_answers=np.concatenate(validated),
     )
-
-
-def _probabilities(
-    model: keras.Model, images: NDArray[np.uint8], watcher: StepWatcher
-) -> NDArray[np.float32]:
-    answers = []
-    for start in range(0, len(images), _BATCH):
-        answers.append(np.asarray(model.predict_on_batch(to_input(images[start : start + _BATCH]))))
-        watcher.on_step("Keras answers", min(start + _BATCH, len(images)), len(images))
-    return np.concatenate(answers)

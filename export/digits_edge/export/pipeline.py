@@ -6,9 +6,8 @@ import re
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,24 @@ from numpy.typing import NDArray
 from digits_edge.export.artifact import Artifact, golden_answers, library_versions
 from digits_edge.export.errors import ParityError
 from digits_edge.export.fold import fold
+from digits_edge.export.jobs import FOR_C, Job
+from digits_edge.export.micro import Micro, stage_micro
 from digits_edge.export.original import Original, StepWatcher, load_original
-from digits_edge.export.parity import GATES, Parity, compare
+from digits_edge.export.parity import Parity
+from digits_edge.export.proving import prove
 from digits_edge.export.publish import discard, publish, stage, writing
+from digits_edge.export.selection import Selection, select
 from digits_edge.export.sureness import Sureness, choose_sureness
+from digits_edge.export.targets import TARGETS, Target, TargetName
+from digits_edge.export.tflm import require_tflm
 from digits_edge.runtime import Format, InputError, Precision, Recognizer, read_bundle
 from digits_edge.trainer.commands import public_path, train_command
 from digits_edge.trainer.confidence import ERROR_RATE
 from digits_edge.trainer.errors import SetupError
 from digits_edge.trainer.runs import Run
 
-if TYPE_CHECKING:
-    import keras
+_CALIBRATED = frozenset({Precision.INT8, Precision.INT16X8})
+FLOAT_LAYERS = 3  # that int8 may put back to float: more of them, and little is left of its speed
 
 # What an export imports, beyond the runtime's own.
 _NEEDED = ("keras", "tensorflow", "sklearn", "scipy")
@@ -40,6 +45,9 @@ class Watcher(StepWatcher, Protocol):
     def on_result(self, exported: Exported) -> None:
         """A bundle is proved, or refused."""
 
+    def on_sources(self, micro: Micro) -> None:
+        """C sources are proved."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -49,8 +57,10 @@ class Request:
         run: A finished run.
         out: Directory that the bundles go to, one below it each.
         name: The model's name; the first part of the bundles' names.
-        formats: File formats.
-        precisions: Precisions of each.
+        jobs: What to make: a file format and a precision, or None to choose one by measuring.
+        target: Where it is to run.
+        c_sources: Make C sources of the int8 TFLite, too; that must be among the jobs.
+        float_layers: How many layers int8 may put back to float to pass its gate.
         calibration_images: Training images that int8 takes its ranges from.
         seed: Draws these images.
         error_rate: Part of the accepted answers that may be wrong; the reject threshold follows from it.
@@ -59,8 +69,10 @@ class Request:
     run: Run
     out: Path
     name: str
-    formats: tuple[Format, ...]
-    precisions: tuple[Precision, ...]
+    jobs: tuple[Job, ...]
+    target: Target = TARGETS[TargetName.GENERIC]
+    c_sources: bool = False
+    float_layers: int = FLOAT_LAYERS
     calibration_images: int = 512
     seed: int = 42
     error_rate: float = ERROR_RATE
@@ -68,8 +80,12 @@ class Request:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise InputError(f"name {self.name!r}; expected letters, digits, '.', '_' and '-'")
-        if not self.formats or not self.precisions or self.calibration_images < 1:
+        if not self.jobs or self.calibration_images < 1:
             raise InputError("nothing to export; expected a format, a precision and calibration images")
+        if self.float_layers < 0:
+            raise InputError(f"{self.float_layers} layers in float; expected 0 or more")
+        if self.c_sources and FOR_C not in self.jobs:
+            raise InputError("C sources are made of the int8 TFLite model; expected that among the exports")
         if not 0 < self.error_rate < 1:
             raise InputError(f"error rate {self.error_rate}; expected above 0 and below 1")
 
@@ -93,14 +109,16 @@ def request_for(run: Run, *, out: Path, name: str | None = None, **options: Any)
     config = run.config()
     run.metrics()
     request = Request(run, out, name or config.architecture.value, **options)
-    _require_packages(request.formats)
+    _require_packages({job.format for job in request.jobs})
+    if request.c_sources:
+        require_tflm()
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         request.log.touch()
     return request
 
 
-def _require_packages(formats: tuple[Format, ...]) -> None:
+def _require_packages(formats: set[Format]) -> None:
     needed = (*_NEEDED, *(name for kind in formats for name in _NEEDED_FOR[kind]))
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
@@ -121,6 +139,7 @@ class Exported:
         size: Bytes of the model file.
         parity: The proof.
         sureness: Temperature and reject threshold.
+        selection: The model file, and what else was tried.
         misses: What it misses of its gate; empty if it passed.
         seconds: Time it took.
     """
@@ -131,6 +150,7 @@ class Exported:
     size: int
     parity: Parity
     sureness: Sureness
+    selection: Selection
     misses: tuple[str, ...]
     seconds: float
 
@@ -145,6 +165,7 @@ class Exported:
             "seconds": round(self.seconds, 1),
             "parity": self.parity.to_json(),
             "confidence": self.sureness.to_json(),
+            **self.selection.to_json(),
         }
 
 
@@ -164,86 +185,80 @@ def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
     original = load_original(
         request.run, calibration_images=request.calibration_images, seed=request.seed, watcher=watcher
     )
-    staged: list[tuple[Path, Exported]] = []
+    staged: list[tuple[Path, Path]] = []
+    results: list[Exported] = []
     try:
-        for kind, precision in product(request.formats, request.precisions):
-            staged.append(_prove(request, original, kind, precision, watcher))
-            watcher.on_result(staged[-1][1])
-        refused = [exported for _, exported in staged if exported.misses]
+        for job in request.jobs:
+            staging, exported = _prove(request, original, job, watcher)
+            staged.append((staging, exported.path))
+            results.append(exported)
+            watcher.on_result(exported)
+            if request.c_sources and job == FOR_C and not exported.misses:
+                staging, micro = stage_micro(
+                    staging, request.out, original.held_out, watcher, held_out_name=original.held_out_name
+                )
+                staged.append((staging, micro.path))
+                watcher.on_sources(micro)
+        refused = [exported for exported in results if exported.misses]
         if refused:
             raise ParityError(_refusal(refused))
-        for staging, exported in staged:
-            publish(staging, exported.path)
+        for staging, path in staged:
+            publish(staging, path)
     finally:
         for staging, _ in staged:
             discard(staging)
-    return tuple(exported for _, exported in staged)
+    return tuple(results)
 
 
-def convert(
-    model: keras.Model, format: Format, precision: Precision, calibration: NDArray[np.uint8]
-) -> bytes:
-    """Folds a Keras model and converts it.
-
-    Args:
-        model: A trained network that `fold` takes.
-        format: File format.
-        precision: Arithmetic.
-        calibration: uint8 ``(N, 28, 28)`` training images; used for int8.
-
-    Returns:
-        The model file's bytes: uint8 ``(N, 28, 28)`` in, logits ``(N, 10)`` out.
-    """
-    from digits_edge.export.onnx import to_onnx
-    from digits_edge.export.onnx_int8 import quantize_onnx
-    from digits_edge.export.tflite import to_tflite, to_tflite_int8
-
-    if precision is Precision.FLOAT32:
-        raw = fold(model, pixel_scale=1.0)
-        return (
-            bytes(to_onnx(raw, pixels=True).SerializeToString()) if format is Format.ONNX else to_tflite(raw)
-        )
-    scaled = fold(model, pixel_scale=1 / 255)
-    if format is Format.ONNX:
-        return bytes(quantize_onnx(to_onnx(scaled, pixels=False), calibration).SerializeToString())
-    return to_tflite_int8(scaled, calibration)
-
-
-def _prove(
-    request: Request, original: Original, format: Format, precision: Precision, watcher: Watcher
-) -> tuple[Path, Exported]:
-    """Converts, stages the bundle, and runs it in the runtime on every held-out image."""
+def _prove(request: Request, original: Original, job: Job, watcher: Watcher) -> tuple[Path, Exported]:
+    """Makes the model file, stages the bundle, and runs it in the runtime on every held-out image."""
     began = time.monotonic()
-    what = f"{format.value} {precision.value}"
+    what = f"{job.format.value} {job.precision.value if job.precision is not None else 'auto'}"
     watcher.on_step(f"converting {what}", 0, 1)
+    selection = select(
+        original,
+        job.format,
+        job.precision,
+        request.target,
+        float_layers=request.float_layers,
+        watcher=watcher,
+    )
+    precision = selection.precision
+    int8_onnx = (job.format, precision) == (Format.ONNX, Precision.INT8)
     artifact = Artifact(
         name=request.name,
-        format=format,
+        format=job.format,
         precision=precision,
-        model=convert(original.model, format, precision, original.calibration),
-        provenance=_provenance(request, original, format, precision),
+        model=selection.model,
+        provenance=_provenance(request, original, job, selection),
+        safe_on=request.target.safe_on if int8_onnx else ("any",),
     )
+    what = f"{job.format.value} {precision.value}"
     watcher.on_step(f"converting {what}", 1, 1)
 
     golden = golden_answers(artifact, original.held_out.images, original.probabilities)
     target = request.out / artifact.directory
     staging = stage(target, artifact.files(golden))
     try:
-        answers = _answers(staging, original.held_out.images, f"proving {what}", watcher)
-        parity = compare(
-            original.probabilities, answers, original.held_out.labels, held_out=original.held_out_name
-        )
+        proof = prove(original, staging, name=target.name, what=what, watcher=watcher)
         answers = _answers(staging, original.validation.images, f"confidence of {what}", watcher)
         sureness = choose_sureness(answers, original.validation.labels, error_rate=request.error_rate)
         # Read once more: what a device would refuse is refused here.
-        read_bundle(stage(target, artifact.files(golden, parity, sureness)))
+        read_bundle(stage(target, artifact.files(golden, proof, sureness)))
     except BaseException:
         discard(staging)
         raise
-    misses = tuple(GATES[precision].misses(parity))
     seconds = time.monotonic() - began
     return staging, Exported(
-        target, format, precision, len(artifact.model), parity, sureness, misses, seconds
+        path=target,
+        format=job.format,
+        precision=precision,
+        size=len(artifact.model),
+        parity=proof.parity,
+        sureness=sureness,
+        selection=selection,
+        misses=proof.misses,
+        seconds=seconds,
     )
 
 
@@ -256,7 +271,7 @@ def _answers(bundle: Path, images: NDArray[np.uint8], step: str, watcher: Watche
     return np.concatenate(answers)
 
 
-def _provenance(request: Request, original: Original, format: Format, precision: Precision) -> dict[str, Any]:
+def _provenance(request: Request, original: Original, job: Job, selection: Selection) -> dict[str, Any]:
     training = {**original.config.to_json(), "run": request.run.path.name}
     del training["machine"]
     if training["data"] is not None:
@@ -266,22 +281,24 @@ def _provenance(request: Request, original: Original, format: Format, precision:
         "training": training,
         "versions": library_versions(),
         "multiply_adds": fold(original.model, pixel_scale=1.0).multiply_adds,
-        "commands": [train_command(original.config), _export_command(request, format, precision)],
+        "commands": [train_command(original.config), _export_command(request, job)],
     }
-    if precision is Precision.INT8:
+    if selection.precision in _CALIBRATED:
         made["calibration"] = {
-            "calibrator": "min-max",
             "seed": request.seed,
             "training_rows": original.calibration_rows.tolist(),
         }
-    return made
+    return {**made, **selection.to_json()}
 
 
-def _export_command(request: Request, format: Format, precision: Precision) -> str:
-    words = ["digits-edge export RUN", f"--format {format.value}", f"--precision {precision.value}"]
-    words += [f"--name {request.name}", f"--error-rate {request.error_rate:g}"]
-    if precision is Precision.INT8:
+def _export_command(request: Request, job: Job) -> str:
+    precision = "auto" if job.precision is None else job.precision.value
+    words = ["digits-edge export RUN", f"--format {job.format.value}", f"--precision {precision}"]
+    words += [f"--target {request.target.name.value}", f"--name {request.name}"]
+    words += [f"--error-rate {request.error_rate:g}"]
+    if job.precision is None or job.precision in _CALIBRATED:
         words += [f"--calibration {request.calibration_images}", f"--seed {request.seed}"]
+        words += [f"--float-layers {request.float_layers}"]
     return " ".join(words)
 
 

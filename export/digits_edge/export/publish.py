@@ -1,4 +1,4 @@
-"""Writes bundles: staged beside their place, flushed to disk, moved in by renaming."""
+"""Writes bundles and the like: staged beside their place, flushed to disk, moved in by renaming."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from digits_edge.export.errors import ExportError
@@ -14,17 +15,34 @@ from digits_edge.runtime import FileEntry
 from digits_edge.runtime.manifest import MANIFEST_FILE
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What is published.
+
+    Attributes:
+        mark: The file by which an older one is known for what it is, so that it may be replaced.
+        called: What people call it.
+    """
+
+    mark: str
+    called: str
+
+
+BUNDLE = Kind(MANIFEST_FILE, "bundle")
+
+
 def entry(name: str, content: bytes) -> FileEntry:
     """What the manifest says of a file."""
     return FileEntry(name, len(content), hashlib.sha256(content).hexdigest())
 
 
-def stage(target: Path, files: Mapping[str, bytes]) -> Path:
+def stage(target: Path, files: Mapping[str, bytes], kind: Kind = BUNDLE) -> Path:
     """Writes a bundle's files into a hidden sibling of its place.
 
     Args:
         target: Where the bundle is to be.
-        files: Content by plain file name; ``manifest.json`` among them.
+        files: Content by plain file name; the kind's mark among them.
+        kind: What it is.
 
     Returns:
         The staging directory: a whole bundle, every byte on disk.
@@ -32,11 +50,11 @@ def stage(target: Path, files: Mapping[str, bytes]) -> Path:
     Raises:
         ExportError: The place cannot be written to, or holds something that is no bundle.
     """
-    if MANIFEST_FILE not in files:
-        raise ValueError(f"a bundle without {MANIFEST_FILE}")
-    if os.path.lexists(target) and (target.is_symlink() or not (target / MANIFEST_FILE).is_file()):
+    if kind.mark not in files:
+        raise ValueError(f"a {kind.called} without {kind.mark}")
+    if os.path.lexists(target) and (target.is_symlink() or not (target / kind.mark).is_file()):
         raise ExportError(
-            f"{target}: is there and no bundle; move it away, or choose another --out or --name"
+            f"{target}: is there and no {kind.called}; move it away, or choose another --out or --name"
         )
     staging = _sibling(target, "new")
     discard(staging)  # what a killed export left

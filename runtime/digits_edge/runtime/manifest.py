@@ -32,10 +32,21 @@ class Format(str, Enum):
 
 
 class Precision(str, Enum):
-    """Arithmetic of a model file."""
+    """Arithmetic of a model file.
+
+    Attributes:
+        FLOAT32: As trained.
+        FLOAT16: Weights of 16 bits, arithmetic of 32.
+        INT8: Weights and activations of 8 bits, sums of 32.
+        INT16X8: Activations of 16 bits, weights of 8.
+        WEIGHTS8: Weights of 8 bits; activations are float, or rounded as they come (dynamic range).
+    """
 
     FLOAT32 = "float32"
+    FLOAT16 = "float16"
     INT8 = "int8"
+    INT16X8 = "int16x8"
+    WEIGHTS8 = "weights8"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from digits_edge.trainer.datasets import Dataset, load_dataset
 
 if TYPE_CHECKING:
     import keras
+
+    from digits_edge.export.parity import Gate
+    from digits_edge.export.proof import FileProof, Proof
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +40,70 @@ def digits(mnist: Dataset) -> NDArray[np.uint8]:
 def calibration(mnist: Dataset) -> NDArray[np.uint8]:
     """128 training images."""
     return mnist.train.images[:128]
+
+
+class ProofMaker(Protocol):
+    """Makes a proof in which so many images went wrong, went right, or from one wrong label to another."""
+
+    def __call__(
+        self,
+        *,
+        lost: int = 0,
+        won: int = 0,
+        wavered: int = 0,
+        gate: Gate | None = ...,
+        names: tuple[str, str] = ...,
+        files: tuple[FileProof, ...] | None = None,
+    ) -> Proof: ...
+
+
+@pytest.fixture(scope="session")
+def proof_with(mnist: Dataset) -> ProofMaker:
+    """Proofs of made-up answers on 400 real digits."""
+    from digits_edge.export.elsewhere import Elsewhere
+    from digits_edge.export.parity import GATES
+    from digits_edge.export.proof import FileProof, Side
+    from digits_edge.export.proving import confront
+    from digits_edge.export.questions import Answers, Questions
+    from digits_edge.export.steadiness import BATCHES, BatchAnswers, Steadiness
+    from digits_edge.runtime import Precision
+    from digits_edge.trainer.confidence import Share
+
+    assert mnist.test is not None
+    questions = Questions.of(mnist.test.take(np.arange(400)), data="mnist", part="test")
+    truth = questions.split.labels.astype(int)
+    same = tuple(BatchAnswers(size, True, 0.0, 0.0) for size in BATCHES)
+    others = (Elsewhere("another 1.2", Share(256, 256), 1e-6), Elsewhere("a third", problem="not installed"))
+    sound = FileProof("small-onnx-int8", Steadiness(32, same, repeats=True, reopens=True), others)
+
+    def answers(labels: NDArray[np.integer], confidence: float) -> NDArray[np.float32]:
+        rest = (1 - confidence) / 9
+        return np.where(np.eye(10, dtype=bool)[labels], confidence, rest).astype(np.float32)
+
+    def make(
+        *,
+        lost: int = 0,
+        won: int = 0,
+        wavered: int = 0,
+        gate: Gate | None = GATES[Precision.INT8],
+        names: tuple[str, str] = ("run", "small-onnx-int8"),
+        files: tuple[FileProof, ...] | None = None,
+    ) -> Proof:
+        first, second = truth.copy(), truth.copy()
+        second[:lost] = (truth[:lost] + 1) % 10
+        first[lost : lost + won] = (truth[lost : lost + won] + 1) % 10
+        part = slice(lost + won, lost + won + wavered)
+        first[part], second[part] = (truth[part] + 1) % 10, (truth[part] + 2) % 10
+        corrupted = {kind: answers(truth[: len(asked)], 0.9) for kind, asked in questions.corrupted.items()}
+        return confront(
+            (Side(names[0], "run", "keras 3", {}), Answers(answers(first, 0.9), corrupted)),
+            (Side(names[1], "bundle", "onnxruntime 1", {}), Answers(answers(second, 0.8), corrupted)),
+            questions,
+            files=(sound,) if files is None else files,
+            gate=gate,
+        )
+
+    return make
 
 
 Randomise = Callable[["keras.Model", int], "keras.Model"]

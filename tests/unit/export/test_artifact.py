@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from digits_edge.export.artifact import Artifact, golden_answers, safe_on
+from digits_edge.export.artifact import Artifact, golden_answers
 from digits_edge.export.calibrate import calibration_rows
 from digits_edge.export.errors import ExportError
-from digits_edge.export.parity import compare
-from digits_edge.export.pipeline import Request, convert, request_for
+from digits_edge.export.jobs import Job
+from digits_edge.export.pipeline import Request, request_for
 from digits_edge.export.publish import publish, stage
+from digits_edge.export.selection import convert
 from digits_edge.runtime import Format, InputError, Precision, Recognizer, read_bundle
 from digits_edge.trainer.architectures import Architecture
 from digits_edge.trainer.datasets import Dataset
@@ -26,6 +29,7 @@ from digits_edge.trainer.runs import Run, RunConfig, create_run
 
 if TYPE_CHECKING:
     import keras
+    from tests.unit.export.conftest import ProofMaker
 
 Chain = Callable[..., "keras.Model"]
 
@@ -72,14 +76,14 @@ def test_a_network_that_is_never_sure_gets_no_golden_answers(artifact: Artifact,
 
 
 def test_a_published_artifact_is_a_bundle_that_tells_what_was_proved(
-    artifact: Artifact, mnist: Dataset, tmp_path: Path
+    artifact: Artifact, mnist: Dataset, proof_with: ProofMaker, tmp_path: Path
 ) -> None:
     assert mnist.test is not None
     held_out = mnist.test.take(np.arange(200))
     original = sure_of(held_out.labels)
-    parity = compare(original, original, held_out.labels, held_out="test")
+    proof = proof_with()
     target = tmp_path / artifact.directory
-    files = artifact.files(golden_answers(artifact, held_out.images, original), parity)
+    files = artifact.files(golden_answers(artifact, held_out.images, original), proof)
     publish(stage(target, files), target)
     assert target.name == "small-onnx-float32"
     bundle = read_bundle(target)
@@ -87,21 +91,26 @@ def test_a_published_artifact_is_a_bundle_that_tells_what_was_proved(
     assert bundle.manifest.parity["accuracy_exported"] == 1.0
     assert bundle.manifest.safe_on == ("any",)
     card = (target / "MODEL_CARD.md").read_text("utf-8")
-    assert "Compared with the Keras model on 200 test images" in card
+    assert "Compared with the Keras model on 400 test images" in card
     assert "| accuracy | 100.00% | 100.00% |" in card
     assert bundle.manifest.model.sha256 in card
+    assert json.loads((target / "parity.json").read_text("utf-8"))["parity"] == json.loads(
+        json.dumps(bundle.manifest.parity)
+    )
+    assert bundle.manifest.model.sha256 in (target / "parity.html").read_text("utf-8")
     with Recognizer.load(target) as recognizer:
         assert len(recognizer.predict(held_out.images)) == 200
 
 
-def test_only_u8s8_in_onnx_runtime_can_saturate() -> None:
-    unsafe = {
-        (kind, precision)
-        for kind in Format
-        for precision in Precision
-        if safe_on(kind, precision) != ("any",)
-    }
-    assert unsafe == {(Format.ONNX, Precision.INT8)}
+def test_a_bundle_says_on_which_processors_it_is_exact(
+    artifact: Artifact, mnist: Dataset, tmp_path: Path
+) -> None:
+    assert mnist.test is not None
+    held_out = mnist.test.take(np.arange(200))
+    golden = golden_answers(artifact, held_out.images, sure_of(held_out.labels))
+    for told in (("any",), ("x86-vnni", "arm64")):
+        staging = stage(tmp_path / "bundle", replace(artifact, safe_on=told).files(golden))
+        assert read_bundle(staging).manifest.safe_on == told
 
 
 # Calibration.
@@ -137,7 +146,7 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-WANTED: dict[str, Any] = {"formats": (Format.ONNX,), "precisions": (Precision.INT8,)}
+WANTED: dict[str, Any] = {"jobs": (Job(Format.ONNX, Precision.INT8),)}
 
 
 def test_a_request_is_named_after_the_architecture_and_makes_place_for_the_log(
@@ -156,7 +165,7 @@ def test_a_name_is_a_plain_file_name(name: str, run: Run, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("missing", [{"formats": ()}, {"precisions": ()}, {"calibration_images": 0}])
+@pytest.mark.parametrize("missing", [{"jobs": ()}, {"calibration_images": 0}])
 def test_a_request_for_nothing_is_refused(missing: dict[str, Any], run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to export"):
         Request(run, tmp_path, "cnn", **{**WANTED, **missing})

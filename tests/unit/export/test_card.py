@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from digits_edge.export.card import model_card
-from digits_edge.export.parity import Parity
+from digits_edge.export.parity import Parity, compare
 from digits_edge.runtime import Manifest, read_bundle
 from digits_edge.trainer.architectures import Architecture
 from digits_edge.trainer.recipes import RecipeName
@@ -31,12 +32,15 @@ def manifest(bundle: Path) -> Manifest:
 
 
 @pytest.fixture
-def parity(bundle: Path) -> Parity:
-    """What its parity.json says."""
-    figures = json.loads((bundle / "parity.json").read_text("utf-8"))
-    return Parity(
-        **{name: value for name, value in figures.items() if name not in ("agreement", "drop_points")}
-    )
+def parity() -> Parity:
+    """Figures that no two of are the same."""
+    truth = np.zeros(1000, np.uint8)
+    first, second = np.full((1000, 10), 0.05), np.full((1000, 10), 0.02)
+    first[:, 0], second[:, 0] = 0.55, 0.82
+    first[:3, 1] = 0.6
+    second[2:9, 2] = 0.9
+    first, second = (part / part.sum(axis=1, keepdims=True) for part in (first, second))
+    return compare(first, second, truth, held_out="test")
 
 
 def front_matter(card: str) -> dict[str, Any]:
@@ -56,8 +60,8 @@ def test_a_hub_finds_licence_task_library_and_data(manifest: Manifest, parity: P
     assert {"mnist", manifest.format.value, manifest.precision.value} <= set(values["tags"])
 
 
-def test_the_figures_are_those_of_parity_json(bundle: Path, manifest: Manifest, parity: Parity) -> None:
-    figures = json.loads((bundle / "parity.json").read_text("utf-8"))
+def test_the_figures_are_those_of_the_proof(bundle: Path, manifest: Manifest, parity: Parity) -> None:
+    figures = json.loads(json.dumps(parity.to_json()))
     (model,) = front_matter(model_card(manifest, parity))["model-index"]
     assert model["name"] == bundle.name
     (result,) = model["results"]
@@ -67,6 +71,12 @@ def test_the_figures_are_those_of_parity_json(bundle: Path, manifest: Manifest, 
         ("accuracy", figures["accuracy_original"]),
         ("agreement", figures["agreement"]),
     ]
+    card = " ".join(model_card(manifest, parity).split())
+    assert "Agreement 99.10% (95 % interval 98.30% – 99.53%)" in card
+    assert (
+        f"calibration error {figures['ece_original']:.2%} before, {figures['ece_exported']:.2%} after" in card
+    )
+    assert figures["ece_original"] > 2 * figures["ece_exported"]
 
 
 @pytest.mark.parametrize("right", [0, 1, 7, 100_000])

@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from digits_edge.export.errors import ParityError
 from digits_edge.export.parity import GATES, Gate, Parity, compare, mcnemar
+from digits_edge.export.steadiness import BatchAnswers, Steadiness
 from digits_edge.runtime import Precision
 
 
@@ -17,6 +19,16 @@ def answers(labels: list[int] | NDArray[np.integer], confidence: float = 0.91) -
     """Probabilities with these labels."""
     rest = (1 - confidence) / 9
     return np.where(np.eye(10, dtype=bool)[np.asarray(labels, int)], confidence, rest).astype(np.float32)
+
+
+# Between the logits of a label with 91 %, or 82 %, and the rest.
+SURE, LESS_SURE = np.log(0.91 / 0.01), np.log(0.82 / 0.02)
+
+
+def logit_difference(original: NDArray[np.float32], exported: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The same by SciPy: |Δ log-softmax|, each row's mean taken off."""
+    change = np.log(original.astype(float)) - np.log(exported.astype(float))
+    return np.asarray(np.abs(change - change.mean(axis=1, keepdims=True)))
 
 
 def parity(*, images: int = 10_000, lost: int = 0, won: int = 0, wavered: int = 0) -> Parity:
@@ -47,6 +59,17 @@ def test_the_figures_of_a_small_comparison() -> None:
         "disagreements": 3,
         "max_difference": pytest.approx(0.91 - 0.02, abs=1e-6),
         "mean_difference": pytest.approx(np.abs(original - exported).mean(), abs=1e-6),
+        "p99_difference": pytest.approx(0.91 - 0.02, abs=1e-6),
+        # What turns sure of another label moves a logit by all that stands between it and the rest.
+        "max_logit_difference": pytest.approx(SURE - (SURE - LESS_SURE) / 10, abs=1e-5),
+        "mean_logit_difference": pytest.approx(logit_difference(original, exported).mean(), abs=1e-5),
+        "p99_logit_difference": pytest.approx(
+            np.quantile(logit_difference(original, exported), 0.99), abs=1e-5
+        ),
+        "max_kl": pytest.approx(rel_entr(original, exported).sum(axis=1).max(), abs=1e-5),
+        "mean_kl": pytest.approx(rel_entr(original, exported).sum(axis=1).mean(), abs=1e-5),
+        "ece_original": pytest.approx(0.91 - 5 / 8, abs=1e-6),
+        "ece_exported": pytest.approx(0.82 - 5 / 8, abs=1e-6),
         "recall_change": (0.0, -0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     }
     assert found.agreement == 5 / 8
@@ -99,10 +122,13 @@ def test_what_proves_nothing_is_an_error(
 
 
 def test_the_gates_are_those_that_were_promised() -> None:
-    assert {
-        Precision.FLOAT32: Gate(max_difference=1e-5, max_drop=0.0, min_agreement=1.0),
-        Precision.INT8: Gate(max_difference=None, max_drop=0.10, min_agreement=0.998),
-    } == GATES
+    assert GATES.keys() == set(Precision)
+    assert GATES[Precision.FLOAT32] == Gate(1e-5, 0.0, 1.0, max_batch_difference=1e-6)
+    assert GATES[Precision.INT8] == Gate(None, 0.10, 0.998, max_batch_difference=0.0)
+    assert {kind for kind, gate in GATES.items() if not gate.max_batch_difference} == {
+        Precision.INT8,
+        Precision.INT16X8,
+    }
 
 
 @pytest.mark.parametrize("images", [4_000, 7_000, 10_000, 42_000])
@@ -136,3 +162,47 @@ def test_a_miss_says_the_figure_and_the_bar() -> None:
         "accuracy drop 0.31 points, allowed 0.10",
         "agreement 99.69%, at least 99.80%",
     ]
+
+
+def steady(*, difference: float = 0.0, repeats: bool = True, reopens: bool = True) -> Steadiness:
+    """A file whose probabilities move by so much in a batch of 7."""
+    batches = (
+        BatchAnswers(2, identical=True, max_difference=0.0, max_logit_difference=0.0),
+        BatchAnswers(7, identical=not difference, max_difference=difference, max_logit_difference=difference),
+    )
+    return Steadiness(32, batches, repeats=repeats, reopens=reopens)
+
+
+def test_integers_may_not_move_a_bit_with_the_batch_and_floats_hardly() -> None:
+    same = parity()
+    exact, nearly = GATES[Precision.INT8], GATES[Precision.FLOAT32]
+    assert exact.misses(same, steady()) == nearly.misses(same, steady()) == []
+    assert nearly.misses(same, steady(difference=1e-6)) == []
+    assert nearly.misses(same, steady(difference=1.1e-6)) == [
+        "in a batch of 7, probabilities move by 1.1e-06, allowed 1e-06"
+    ]
+    assert exact.misses(same, steady(difference=1e-9)) == [
+        "in a batch of 7, probabilities move by 1e-09, allowed not one bit of a logit"
+    ]
+    assert nearly.misses(same, steady(difference=float("nan")))
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_a_file_that_answers_in_two_ways_misses_whatever_its_precision(precision: Precision) -> None:
+    gate = GATES[precision]
+    assert ["twice" in miss for miss in gate.misses(parity(), steady(repeats=False))] == [True]
+    assert ["anew" in miss for miss in gate.misses(parity(), steady(reopens=False))] == [True]
+
+
+def test_a_probability_that_was_rounded_away_is_no_infinite_difference() -> None:
+    sure, truth = np.eye(10, dtype=np.float32)[[3]], np.array([3], np.uint8)
+    nearly = np.where(sure > 0, np.float32(1), np.float32(1e-38))
+    found = compare(sure, nearly, truth, held_out="test")
+    assert (found.max_logit_difference, found.max_kl) == (0.0, 0.0)
+    assert 10 < compare(sure, answers([3]), truth, held_out="test").max_logit_difference < 100
+
+
+def test_the_interval_of_the_agreement_holds_it() -> None:
+    low, high = parity(images=1000, lost=3).same_label.interval
+    assert low < 0.997 < high
+    assert parity(images=1000).same_label.interval[1] == 1.0

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from digits_edge.export.errors import ExportError
-from digits_edge.export.publish import discard, entry, publish, stage
+from digits_edge.export.publish import Kind, discard, entry, publish, stage
 from digits_edge.runtime import BundleNotFoundError, Format, Golden, Manifest, Precision, Tensor, read_bundle
 
 # The smallest content that `read_bundle` takes: an ONNX file with an empty graph (field 7, no bytes).
@@ -96,6 +96,16 @@ def test_what_is_no_bundle_is_not_replaced(obstacle: str, tmp_path: Path) -> Non
     with pytest.raises(ExportError, match=r"cnn: is there and no bundle; .*--out"):
         stage(target, small_bundle("new"))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
+    target, drawings = tmp_path / "cnn", Kind("drawing.json", "drawing")
+    publish(stage(target, small_bundle("mine")), target)
+    with pytest.raises(ExportError, match=r"cnn: is there and no drawing"):
+        stage(target, {"drawing.json": b"{}"}, drawings)
+    assert name_of(target) == "mine"
+    with pytest.raises(ValueError, match=r"a drawing without drawing\.json"):
+        stage(tmp_path / "other", small_bundle("mine"), drawings)
 
 
 def test_a_place_that_cannot_be_written_to_is_an_error_with_a_way_out(tmp_path: Path) -> None:

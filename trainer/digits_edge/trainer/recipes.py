@@ -124,7 +124,7 @@ def recipe(name: RecipeName, architecture: Architecture) -> Recipe:
         return Notebook()
     distillation = Distillation() if name is RecipeName.DISTILL else None
     if architecture is Architecture.CNN:
-        return Cosine(epochs=14, batch_size=128, learning_rate=2e-3, distillation=distillation)
+        return Cosine(epochs=20, batch_size=128, learning_rate=2e-3, distillation=distillation)
     epochs = 30 if distillation else 50
     return Cosine(epochs=epochs, batch_size=256, learning_rate=3e-3, distillation=distillation)
 

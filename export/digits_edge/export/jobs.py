@@ -1,0 +1,70 @@
+"""What was asked for, file by file; what a format or a target does not do well is refused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from digits_edge.export.targets import REFUSED, Target
+from digits_edge.runtime import Format, InputError, Precision
+
+
+class Several(str, Enum):
+    """In place of a precision.
+
+    Attributes:
+        ALL: Every one that is worth having on the target.
+        AUTO: One, chosen by measuring.
+    """
+
+    ALL = "all"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to make.
+
+    Attributes:
+        format: File format.
+        precision: Arithmetic; None to choose it by measuring.
+    """
+
+    format: Format
+    precision: Precision | None
+
+
+# What C sources are made of.
+FOR_C = Job(Format.TFLITE, Precision.INT8)
+
+
+def jobs_for(formats: Iterable[Format], precision: Precision | Several, target: Target) -> tuple[Job, ...]:
+    """The files to make.
+
+    Args:
+        formats: File formats. Of several, those that have no such precision are left out.
+        precision: Arithmetic.
+        target: Where the model is to run.
+
+    Raises:
+        InputError: Nothing is left; the message says why.
+    """
+    jobs: list[Job] = []
+    reasons: list[str] = []
+    for kind in formats:
+        if kind not in target.precisions:
+            reasons.append(
+                f"the target {target.name.value} runs no {kind.value}; ask for --format c or tflite"
+            )
+        elif precision is Several.ALL:
+            jobs += [Job(kind, each) for each in target.precisions[kind]]
+        elif precision is Several.AUTO:
+            jobs.append(Job(kind, None))
+        elif (kind, precision) in REFUSED:
+            reasons.append(f"no {precision.value} {kind.value}: {REFUSED[kind, precision]}")
+        else:
+            jobs.append(Job(kind, Precision(precision)))
+    if not jobs:
+        raise InputError("; ".join(reasons) or "nothing to export; expected a format")
+    return tuple(jobs)

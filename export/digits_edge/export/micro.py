@@ -1,0 +1,311 @@
+"""A model for microcontrollers: C sources of a proved int8 bundle, proved again in TensorFlow Lite Micro.
+
+    NAME_model.h      what to include, and what the model takes and gives
+    NAME_model.c      the TFLite file as an array, and what its logits mean
+    NAME_example.cc   reads a digit with TensorFlow Lite Micro
+    README.md         what to compile, how much memory it takes, how it was proved
+    micro.json        the same for programs
+    LICENSE
+
+``micro.json``, schema 1::
+
+    name                 the model's name
+    model_sha256         SHA-256 of the array, which is the bundle's model file byte for byte
+    flash_bytes          its length; TFLM's own code and its kernels come on top
+    arena                bytes of RAM: total (the least that works), head (activations and scratch),
+                         tail (what stays), recommended (what the example sets aside)
+    operators            methods of tflite::MicroMutableOpResolver to call
+    input, output        scale and zero_point: a quantized value q stands for scale * (q - zero_point)
+    temperature, reject_threshold    the bundle's
+    proof                images, held_out (where they come from), accuracy (of TFLM), accuracy_litert,
+                         agreement (part with the same label), disagreements, largest_step (difference of a
+                         quantized logit)
+    versions             of what proved it
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits_edge.export.errors import ParityError
+from digits_edge.export.micro_source import example_source, identifier, model_header, model_source, readme
+from digits_edge.export.original import StepWatcher
+from digits_edge.export.publish import Kind, discard, publish, stage
+from digits_edge.export.tflm import Arena, Quantization, Tflm, resolver_methods
+from digits_edge.runtime import Bundle, Format, InputError, Manifest, Precision, read_bundle
+from digits_edge.runtime.engines import Engine, open_engine
+from digits_edge.trainer.datasets import Split
+from digits_edge.trainer.runs import installed_version
+
+MICRO_FILE = "micro.json"
+IMAGES = 2000  # one at a time, they take a minute for a small network
+MIN_AGREEMENT = 0.999
+
+_KIND = Kind(MICRO_FILE, "export of C sources")
+_REPORTED_EACH = 50
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class MicroProof:
+    """How TFLM's answers compare with LiteRT's, image by image.
+
+    Attributes:
+        images: How many were compared.
+        held_out: Where they come from: ``test`` or ``validation``.
+        accuracy: Part that TFLM gets right.
+        accuracy_litert: Part that LiteRT gets right.
+        disagreements: Images with another label.
+        largest_step: Largest difference of a quantized logit, in steps.
+    """
+
+    images: int
+    held_out: str
+    accuracy: float
+    accuracy_litert: float
+    disagreements: int
+    largest_step: int
+
+    @property
+    def agreement(self) -> float:
+        """Part of the images with the same label."""
+        return 1 - self.disagreements / self.images
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for ``micro.json``."""
+        return {**asdict(self), "agreement": self.agreement}
+
+
+@dataclass(frozen=True)
+class Micro:
+    """C sources that were proved.
+
+    Attributes:
+        path: Their directory.
+        name: The model's name.
+        model_sha256: Digest of the model, the bundle's byte for byte.
+        flash_bytes: Size of the model; TFLM and its kernels come on top.
+        arena: RAM that it needs.
+        operators: Methods of ``tflite::MicroMutableOpResolver`` to call.
+        input: Quantization of the pixels.
+        output: Quantization of the logits.
+        proof: The proof.
+    """
+
+    path: Path
+    name: str
+    model_sha256: str
+    flash_bytes: int
+    arena: Arena
+    operators: tuple[str, ...]
+    input: Quantization
+    output: Quantization
+    proof: MicroProof
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for scripts; without the path, and with more, they are ``micro.json``."""
+        return {
+            "path": str(self.path),
+            "name": self.name,
+            "model_sha256": self.model_sha256,
+            "flash_bytes": self.flash_bytes,
+            "arena": {**asdict(self.arena), "recommended": self.arena.recommended},
+            "operators": list(self.operators),
+            "input": asdict(self.input),
+            "output": asdict(self.output),
+            "proof": self.proof.to_json(),
+        }
+
+
+def export_micro(
+    bundle: Path,
+    out: Path,
+    held_out: Split,
+    watcher: StepWatcher,
+    *,
+    held_out_name: str = "test",
+    images: int = IMAGES,
+) -> Micro:
+    """Writes a bundle's model as C sources, once TFLM has shown that it computes the same.
+
+    Args:
+        bundle: A published int8 TFLite bundle; it is verified first.
+        out: Directory that the sources' directory, ``NAME-c-int8``, goes to; an older one is replaced.
+        held_out: Images that training never saw.
+        watcher: Told how the proof goes.
+        held_out_name: Where they come from: ``test`` or ``validation``.
+        images: How many of them to prove it on, spread evenly.
+
+    Raises:
+        SetupError: TFLM is not installed.
+        BundleError: The bundle was refused.
+        EngineError: LiteRT does not take the model.
+        InputError: It is of another format or precision, its name is no file name, or there are no images.
+        ConversionError: TFLM does not run the model.
+        ParityError: TFLM answers otherwise than LiteRT; nothing was published. The message has the figures.
+        ExportError: The place cannot be written to, or holds something else.
+    """
+    staging, micro = stage_micro(bundle, out, held_out, watcher, held_out_name=held_out_name, images=images)
+    try:
+        publish(staging, micro.path)
+    finally:
+        discard(staging)
+    return micro
+
+
+def stage_micro(
+    bundle: Path,
+    out: Path,
+    held_out: Split,
+    watcher: StepWatcher,
+    *,
+    held_out_name: str = "test",
+    images: int = IMAGES,
+) -> tuple[Path, Micro]:
+    """`export_micro` but for the publishing: for exports that publish all they make, or nothing.
+
+    The bundle may be a staged one itself. Arguments and errors are those of `export_micro`.
+
+    Returns:
+        The staging directory, to be published at `Micro.path` or discarded, and what is in it.
+    """
+    read = read_bundle(bundle)
+    manifest = read.manifest
+    require_int8_tflite(manifest)
+    if images < 1:
+        raise InputError(f"{images} images; expected at least one to prove the model on")
+    litert = open_engine(Format.TFLITE, read.model)  # first, as it checks that the file is whole
+    operators = resolver_methods(read.model)
+    arena = _arena(read)
+    tflm = Tflm(read.model, arena.recommended)  # the proof runs in the arena that the example sets aside
+    _require_golden_answers(tflm, read)
+    rows = np.arange(min(images, len(held_out))) * len(held_out) // min(images, len(held_out))
+    micro = Micro(
+        path=out / f"{manifest.name}-c-{manifest.precision.value}",
+        name=manifest.name,
+        model_sha256=manifest.model.sha256,
+        flash_bytes=len(read.model),
+        arena=arena,
+        operators=operators,
+        input=tflm.input,
+        output=tflm.output,
+        proof=prove(tflm, litert, held_out.take(rows), held_out_name, watcher),
+    )
+    return stage(micro.path, _files(micro, read), _KIND), micro
+
+
+def require_int8_tflite(manifest: Manifest) -> None:
+    """Refuses a bundle that is nothing for a microcontroller.
+
+    Raises:
+        InputError: It is no int8 TFLite bundle, or its name cannot be part of a file's name.
+    """
+    if (manifest.format, manifest.precision) != (Format.TFLITE, Precision.INT8):
+        raise InputError(
+            f"{manifest.name} is {manifest.format.value} {manifest.precision.value}; C sources are made of "
+            "int8 TFLite bundles: export with --format tflite --precision int8"
+        )
+    # It stands in comments of the sources too, which it must not end.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", manifest.name):
+        raise InputError(f"name {manifest.name!r} is no file name; export the bundle with another --name")
+
+
+def _arena(bundle: Bundle) -> Arena:
+    """What TFLM says it needs once the model has answered."""
+    tflm = Tflm(bundle.model)
+    tflm.answer(bundle.golden.images[0])
+    return tflm.arena()
+
+
+def _require_golden_answers(tflm: Tflm, bundle: Bundle) -> None:
+    """The self-test that a device does at load, in TFLM.
+
+    Raises:
+        ParityError: A logit is too far from the exporter's.
+    """
+    logits = _logits(np.stack([tflm.answer(image) for image in bundle.golden.images]), tflm.output)
+    difference = float(np.abs(logits - bundle.golden.logits).max())
+    if not difference <= bundle.manifest.golden_tolerance:
+        raise ParityError(
+            f"{bundle.manifest.name}: TFLM's golden answers differ by {difference:.2g}, allowed "
+            f"{bundle.manifest.golden_tolerance:.2g}; nothing was published"
+        )
+
+
+def prove(tflm: Tflm, litert: Engine, held_out: Split, name: str, watcher: StepWatcher) -> MicroProof:
+    """Has TFLM and LiteRT answer every image.
+
+    Args:
+        tflm: TFLM with a model in it.
+        litert: LiteRT with the same model.
+        held_out: The images.
+        name: Where they come from.
+        watcher: Told how it goes.
+
+    Raises:
+        ParityError: Too many answers differ.
+    """
+    expected = litert.logits(held_out.images)
+    answers = np.empty((len(held_out), 10), np.uint8)
+    for row, image in enumerate(held_out.images):
+        answers[row] = tflm.answer(image)
+        if (row + 1) % _REPORTED_EACH == 0 or row + 1 == len(held_out):
+            watcher.on_step("proving C sources in TFLM", row + 1, len(held_out))
+    first, second = expected.argmax(axis=1), answers.argmax(axis=1)
+    steps = np.abs(_logits(answers, tflm.output) - expected) / tflm.output.scale
+    proof = MicroProof(
+        images=len(held_out),
+        held_out=name,
+        accuracy=float((second == held_out.labels).mean()),
+        accuracy_litert=float((first == held_out.labels).mean()),
+        disagreements=int((first != second).sum()),
+        largest_step=round(float(steps.max())),
+    )
+    if not proof.agreement >= MIN_AGREEMENT:
+        raise ParityError(
+            f"TFLM and LiteRT give the same digit for {proof.agreement:.2%} of {proof.images} images, "
+            f"at least {MIN_AGREEMENT:.1%} expected; nothing was published"
+        )
+    return proof
+
+
+def _logits(answers: NDArray[np.uint8], output: Quantization) -> NDArray[np.float32]:
+    return (answers.astype(np.float32) - np.float32(output.zero_point)) * np.float32(output.scale)
+
+
+def _files(micro: Micro, bundle: Bundle) -> dict[str, bytes]:
+    name, manifest = identifier(micro.name), bundle.manifest
+    image = bundle.golden.images[-1]  # a 9: a 0 would prove little
+    label = int(bundle.golden.logits[-1].argmax())
+    texts = {
+        f"{name}_model.h": model_header(micro, manifest),
+        f"{name}_model.c": model_source(micro, manifest, bundle.model),
+        f"{name}_example.cc": example_source(micro, manifest, image, label),
+        "README.md": readme(micro, manifest, installed_version("tflite-micro")),
+        MICRO_FILE: _record(micro, manifest),
+        "LICENSE": Path(__file__).with_name("LICENSE").read_text("utf-8"),
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def _record(micro: Micro, manifest: Manifest) -> str:
+    values = micro.to_json()
+    del values["path"]
+    record = {
+        "schema": _SCHEMA,
+        **values,
+        "temperature": manifest.temperature,
+        "reject_threshold": manifest.reject_threshold,
+        "versions": {
+            name: installed_version(name)
+            for name in ("digits-edge", "tflite-micro", "ai-edge-litert", "numpy")
+        },
+    }
+    return json.dumps(record, indent=2) + "\n"
