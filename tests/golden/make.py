@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from digits_edge.export.artifact import Artifact, golden_answers
-from digits_edge.export.pipeline import convert
 from digits_edge.export.publish import publish, stage
+from digits_edge.export.selection import convert
 from digits_edge.runtime import Format, Precision
 from digits_edge.trainer.datasets import Split, load_dataset
 from digits_edge.trainer.fit import to_input

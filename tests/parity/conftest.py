@@ -19,6 +19,7 @@ from digits_edge.trainer.runs import Run, create_run
 if TYPE_CHECKING:
     import keras
 
+    from digits_edge.export.micro import Micro
     from digits_edge.export.pipeline import Exported
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -85,12 +86,16 @@ class Silent:
     def __init__(self) -> None:
         self.steps: list[tuple[str, int, int]] = []
         self.results: list[Exported] = []
+        self.sources: list[Micro] = []
 
     def on_step(self, what: str, done: int, total: int) -> None:
         self.steps.append((what, done, total))
 
     def on_result(self, exported: Exported) -> None:
         self.results.append(exported)
+
+    def on_sources(self, micro: Micro) -> None:
+        self.sources.append(micro)
 
 
 @pytest.fixture

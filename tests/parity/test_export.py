@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from digits_edge.export.errors import UnsupportedLayerError
+from digits_edge.export.jobs import Job, Several, jobs_for
 from digits_edge.export.pipeline import Exported, export, request_for
+from digits_edge.export.targets import TARGETS, TargetName
 from digits_edge.runtime import Format, Precision, Recognizer
 from digits_edge.trainer.datasets import Dataset
 from digits_edge.trainer.errors import RunError
@@ -21,10 +23,14 @@ from digits_edge.trainer.runs import Run
 if TYPE_CHECKING:
     from tests.parity.conftest import Silent
 
+    from digits_edge.export.micro import Micro
+
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning")
 
-ALL: dict[str, Any] = {"formats": tuple(Format), "precisions": tuple(Precision)}
-ONE: dict[str, Any] = {"formats": (Format.ONNX,), "precisions": (Precision.INT8,)}
+GENERIC = TARGETS[TargetName.GENERIC]
+ALL: dict[str, Any] = {"jobs": jobs_for(tuple(Format), Several.ALL, GENERIC)}
+ONE: dict[str, Any] = {"jobs": (Job(Format.ONNX, Precision.INT8),)}
+FLOAT: dict[str, Any] = {"jobs": (Job(Format.ONNX, Precision.FLOAT32),)}
 
 
 class Deaf:
@@ -35,6 +41,9 @@ class Deaf:
 
     def on_result(self, exported: Exported) -> None:
         assert exported.seconds > 0
+
+    def on_sources(self, micro: Micro) -> None:
+        assert micro.arena.total < micro.arena.recommended
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,8 @@ def exported(published_run: Run, tmp_path_factory: pytest.TempPathFactory) -> di
 
 def test_every_format_and_precision_is_published_and_nothing_else(exported: dict[str, Exported]) -> None:
     assert set(exported) == {
-        f"edge-{kind}-{precision}" for kind in ("onnx", "tflite") for precision in ("float32", "int8")
+        *("edge-onnx-float32", "edge-onnx-int8", "edge-tflite-float32", "edge-tflite-float16"),
+        *("edge-tflite-int8", "edge-tflite-weights8"),
     }
     (out,) = {result.path.parent for result in exported.values()}
     assert {path.name for path in out.iterdir()} == {*exported, "export.log"}
@@ -63,9 +73,9 @@ def test_every_test_image_was_compared_and_the_gates_were_passed(exported: dict[
             assert parity.max_difference <= 1e-5
             assert parity.disagreements == 0
         else:
-            assert parity.drop <= 0.10
+            assert parity.drop <= 0.05
             assert parity.agreement >= 0.998
-            assert parity.max_difference > 1e-3  # it is another arithmetic
+            assert parity.max_difference > 1e-4  # it is another arithmetic
 
 
 def test_what_was_proved_is_what_a_device_gets(
@@ -113,7 +123,7 @@ def test_calibration_images_are_training_images_and_written_down(
     train, valid = split_rows(published_run.config(), mnist.train)
     for name, result in exported.items():
         provenance = json.loads((result.path / "manifest.json").read_text())["provenance"]
-        if result.precision is Precision.FLOAT32:
+        if result.precision is not Precision.INT8:
             assert "calibration" not in provenance, name
             continue
         rows = provenance["calibration"]["training_rows"]
@@ -123,14 +133,14 @@ def test_calibration_images_are_training_images_and_written_down(
 
 
 def test_without_test_images_the_validation_images_prove_it(kaggle_run: Run, tmp_path: Path) -> None:
-    request = request_for(kaggle_run, out=tmp_path / "bundles", **{**ONE, "precisions": (Precision.FLOAT32,)})
+    request = request_for(kaggle_run, out=tmp_path / "bundles", **FLOAT)
     (result,) = export(request, Deaf())
     assert (result.parity.images, result.parity.held_out) == (300, "validation")
     assert "300 validation images" in (result.path / "MODEL_CARD.md").read_text("utf-8")
 
 
 def test_a_bundle_does_not_tell_where_the_data_lay(kaggle_run: Run, tmp_path: Path) -> None:
-    request = request_for(kaggle_run, out=tmp_path / "bundles", **{**ONE, "precisions": (Precision.FLOAT32,)})
+    request = request_for(kaggle_run, out=tmp_path / "bundles", **FLOAT)
     (result,) = export(request, Deaf())
     assert (
         json.loads((result.path / "manifest.json").read_text())["provenance"]["training"]["data"]
@@ -147,8 +157,10 @@ def test_steps_are_told_from_beginning_to_end(run: Run, tmp_path: Path, watcher:
     export(request_for(run, out=tmp_path / "bundles", **ONE), watcher)
     steps = list(dict.fromkeys(what for what, _, _ in watcher.steps))
     assert steps == [
+        "Keras answers, validation",
         "Keras answers",
         "converting onnx int8",
+        "trying onnx int8: min-max, per channel, 7-bit weights",
         "proving onnx int8",
         "other batches and engines, onnx int8",
         "confidence of onnx int8",

@@ -16,7 +16,7 @@ import hashlib, itertools, json, sys
 from digits_edge.trainer.backend import start_keras
 start_keras()
 import keras
-from digits_edge.export.pipeline import convert
+from digits_edge.export.selection import convert
 from digits_edge.runtime import Format, Precision
 from digits_edge.trainer.datasets import load_dataset
 

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from digits_edge.export.errors import ParityError
+from digits_edge.export.jobs import Job
 from digits_edge.export.naive import naive_tflite_int8
 from digits_edge.export.parity import GATES, compare
-from digits_edge.export.pipeline import convert, export, request_for
+from digits_edge.export.pipeline import export, request_for
+from digits_edge.export.selection import convert
 from digits_edge.runtime import Format, Precision, read_bundle
 from digits_edge.runtime.engines import open_engine
 from digits_edge.trainer.datasets import Dataset
@@ -79,14 +81,16 @@ def test_with_a_kernel_zeroed_nothing_is_published_and_the_old_bundle_stays(
     run: Run, sabotaged: Run, tmp_path: Path, watcher: Silent, published_run: Run
 ) -> None:
     out = tmp_path / "bundles"
-    wanted: dict[str, Any] = {"formats": tuple(Format), "precisions": tuple(Precision)}
-    honest = request_for(published_run, out=out, formats=(Format.ONNX,), precisions=(Precision.INT8,))
+    wanted = tuple(
+        Job(kind, precision) for kind in Format for precision in (Precision.FLOAT32, Precision.INT8)
+    )
+    honest = request_for(published_run, out=out, jobs=(Job(Format.ONNX, Precision.INT8),))
     export(honest, watcher)
     before = read_bundle(out / "edge-onnx-int8")
     watcher.results.clear()
 
     with pytest.raises(ParityError) as refused:
-        export(request_for(sabotaged, out=out, **wanted), watcher)
+        export(request_for(sabotaged, out=out, jobs=wanted), watcher)
 
     assert len(watcher.results) == 4
     assert all(result.misses for result in watcher.results)

@@ -107,8 +107,8 @@ def export(
     held-out image goes through the finished bundle in the runtime. An int8 that misses its gate on validation
     images is repaired: other calibrators, equalized channels, layers put back to float; what was tried is
     printed as a table. If one bundle misses its gate on the held-out images (float32: probabilities within
-    1e-5 and every label the same; int8: at most 0.05 points lost and 99.8 % of the labels the same), nothing is
-    published and the exit code is 1.
+    1e-5 and every label the same; int8: at most 0.05 points lost and 99.8 % of the labels the same), nothing
+    is published and the exit code is 1.
 
     Example: digits-edge export runs/cnn --format all --precision all
 
@@ -181,5 +181,6 @@ def export(
     typer.echo(f"published in {out}; the converters' output is in {request.log}")
     if layout is Layout.TRITON:
         typer.echo(f"for Triton and KServe: tritonserver --model-repository={repository}")
-    first = progress.results[0].path
-    typer.echo(f"use it: digits-edge predict --bundle {first} IMAGE…   measure it: digits-edge bench {first}")
+    smallest = min(progress.results, key=lambda result: result.size).path
+    typer.echo(f"use it: digits-edge predict --bundle {smallest} IMAGE…")
+    typer.echo(f"see into it: digits-edge inspect {smallest}, or open {smallest / 'parity.html'}")

@@ -104,7 +104,7 @@ def attempts(result: Exported) -> Table:
     table = Table(
         title=f"{result.path.name}: what was tried, on {images:,} validation images",
         title_justify="left",
-        caption="speed: images a second over float32's, same engine, one thread, this machine [quartiles]",
+        caption="speed: images a second over float32's, same engine, one thread, this machine (quartiles)",
         caption_justify="left",
     )
     table.add_column("candidate")
@@ -117,7 +117,7 @@ def attempts(result: Exported) -> Table:
             f"{candidate.parity.accuracy_exported:.2%}",
             f"{candidate.parity.agreement:.2%}",
             f"{len(candidate.model) / 1024:,.0f}",
-            "" if candidate.speed is None else str(candidate.speed).replace("[", "\\["),
+            "" if candidate.speed is None else str(candidate.speed),
             candidate.verdict,
         )
     return table

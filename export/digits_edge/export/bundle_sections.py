@@ -144,6 +144,9 @@ def _origins(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "SHA-256", _code(model.sha256)
     processors = "any processor" if manifest.safe_on == ("any",) else ", ".join(manifest.safe_on)
     yield "arithmetic", f"{manifest.format.value} {manifest.precision.value}, exact on {processors}"
+    if isinstance(quantization := manifest.provenance.get("quantization"), Mapping):
+        told = (f"{name.replace('_', ' ')} {_plain(value)}" for name, value in quantization.items())
+        yield "quantization", ", ".join(told)
     yield "temperature", f"{manifest.temperature:g}; all figures here are at 1, the model's own"
     yield "reject threshold", f"{manifest.reject_threshold:g}"
     if isinstance(training, Mapping):
@@ -155,6 +158,12 @@ def _origins(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield "SHA-256 of the training data", _code(training["data_digest"])
     if isinstance(versions, Mapping) and versions:
         yield "libraries", ", ".join(f"{name} {told}" for name, told in versions.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
 def _code(value: object) -> Markup:

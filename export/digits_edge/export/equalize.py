@@ -62,13 +62,19 @@ def _pairs(layers: tuple[Layer, ...]) -> list[tuple[int, int]]:
 
 
 def _divisor(activations: Array, weights: Array) -> Array:
-    """A divisor a channel; one that is always zero, or that nobody reads, gets the least of the others."""
-    live = (activations > 0) & (weights > 0)
-    if not live.any():
-        return np.ones_like(activations)
+    """What each channel is divided by, ``(channels,)``.
+
+    A channel that is always zero, or that nobody reads, sets no range of its own: it is made as large as the
+    largest of the others.
+    """
+    read, alive = weights > 0, activations > 0
+    live = read & alive
     divisor = np.ones_like(activations)
+    if not live.any():
+        return divisor
     divisor[live] = np.sqrt(activations[live] / weights[live])
-    divisor[~live] = divisor[live].min()
+    divisor[read & ~alive] = (weights * divisor)[live].max() / weights[read & ~alive]
+    divisor[alive & ~read] = activations[alive & ~read] / (activations / divisor)[live].max()
     return divisor
 
 

@@ -37,7 +37,7 @@ class Speed:
         return self.low > 1
 
     def __str__(self) -> str:
-        return f"{self.ratio:.2f}× [{self.low:.2f}–{self.high:.2f}]"
+        return f"{self.ratio:.2f}× ({self.low:.2f}–{self.high:.2f})"
 
     def to_json(self) -> dict[str, float]:
         """Plain values."""

@@ -121,7 +121,7 @@ class TfliteGraph:
             for part in () if tensor is None else self.name(tensor).split(";"):
                 name = part.partition("/")[0]
                 if not _NO_LAYER.fullmatch(name):
-                    return re.sub(r"_int\d+$", "", name)  # what quantizing to 16 bits appends
+                    return name
         if kind in _FOLLOWS or kind == "RESHAPE":
             if before in (None, PIXELS):
                 return PIXELS

@@ -11,6 +11,8 @@
         ├── UnsafeModelError        the model file asks for more than its own bytes
         └── SelfTestError           the engine does not give the exporter's answers on this machine
 
+One thing is only warned of: `InexactProcessorWarning`.
+
 The other packages of the toolkit hang their own errors under the same root.
 """
 
@@ -65,3 +67,7 @@ class UnsafeModelError(BundleError):
 
 class SelfTestError(BundleError):
     """The golden answers were not reproduced: this machine would compute wrong results."""
+
+
+class InexactProcessorWarning(UserWarning):
+    """The bundle's integers may saturate on this processor; the golden answers came out right, though."""

@@ -18,6 +18,7 @@ from digits_edge.runtime.images import as_images
 from digits_edge.runtime.manifest import Manifest
 from digits_edge.runtime.plan import Plan, plan
 from digits_edge.runtime.predictions import Predictions
+from digits_edge.runtime.processor import warn_if_inexact
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -50,6 +51,9 @@ class Recognizer:
     ) -> Recognizer:
         """Verifies a bundle, opens its engine, and checks that the engine computes right here.
 
+        Warns (`InexactProcessorWarning`) where the golden answers come out right, but the bundle is said not
+        to be exact on this processor.
+
         Args:
             bundle: The bundle's directory; by default the one that ships with this package.
             workers: Threads; by default one for each processor this process may use. 1 starts none.
@@ -66,6 +70,7 @@ class Recognizer:
         opened = read_bundle(default_bundle() if bundle is None else bundle, trusted_key=trusted_key)
         engine = open_engine(opened.manifest.format, opened.model)
         _self_test(opened, engine)
+        warn_if_inexact(opened.manifest)
         return cls(opened, engine, chosen)
 
     @property

@@ -18,7 +18,8 @@ from digits_edge.export.deploy import INPUT, OUTPUT, tensorflow_function
 from digits_edge.export.errors import ConversionError
 from digits_edge.export.fold import fold
 from digits_edge.export.onnx import to_onnx
-from digits_edge.export.onnx_int8 import quantize_onnx
+from digits_edge.export.onnx_int8 import OnnxQuantizer
+from digits_edge.export.scheme import Scheme
 from digits_edge.runtime.engines import OnnxEngine
 from digits_edge.trainer.architectures import Architecture, build
 
@@ -236,7 +237,8 @@ def test_a_graph_of_another_form_is_an_error(chain: Chain) -> None:
 
 
 def quantized(model: keras.Model, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
-    return quantize_onnx(to_onnx(fold(model, pixel_scale=1 / 255), pixels=False), calibration)
+    quantizer = OnnxQuantizer(fold(model, pixel_scale=1 / 255), calibration)
+    return onnx.load_from_string(quantizer.quantize(Scheme()))
 
 
 def test_pixels_reach_the_first_quantized_convolution_untouched(optimized: onnx.ModelProto) -> None:
@@ -340,7 +342,7 @@ def test_converting_twice_gives_the_same_bytes(network: keras.Model, calibration
 PROGRAM = """
 import hashlib, sys
 import keras
-from digits_edge.export.pipeline import convert
+from digits_edge.export.selection import convert
 from digits_edge.runtime import Format, Precision
 from digits_edge.trainer.datasets import load_dataset
 

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from digits_edge.export.errors import ConversionError
 from digits_edge.export.fold import fold
-from digits_edge.export.tflite import to_tflite, to_tflite_int8
+from digits_edge.export.scheme import Scheme
+from digits_edge.export.tflite import to_tflite
+from digits_edge.export.tflite_int8 import TfliteQuantizer
 from digits_edge.runtime.engines import LiteRtEngine
 from digits_edge.trainer.architectures import Architecture, build
 
@@ -53,7 +55,7 @@ def float32(model: keras.Model) -> bytes:
 
 @pytest.fixture(scope="module")
 def int8(model: keras.Model, calibration: NDArray[np.uint8]) -> bytes:
-    return to_tflite_int8(fold(model, pixel_scale=1 / 255), calibration)
+    return TfliteQuantizer(fold(model, pixel_scale=1 / 255), calibration).quantize(Scheme())
 
 
 def tensors(content: bytes) -> list[dict[str, Any]]:
@@ -127,7 +129,7 @@ def test_calibration_images_without_full_ink_are_refused(
     model: keras.Model, calibration: NDArray[np.uint8]
 ) -> None:
     with pytest.raises(ConversionError, match="no calibration image has full ink"):
-        to_tflite_int8(fold(model, pixel_scale=1 / 255), np.minimum(calibration, 250))
+        TfliteQuantizer(fold(model, pixel_scale=1 / 255), np.minimum(calibration, 250)).quantize(Scheme())
 
 
 def test_converting_twice_gives_the_same_bytes(
@@ -135,7 +137,7 @@ def test_converting_twice_gives_the_same_bytes(
 ) -> None:
     again = (
         to_tflite(fold(model, pixel_scale=1.0)),
-        to_tflite_int8(fold(model, pixel_scale=1 / 255), calibration),
+        TfliteQuantizer(fold(model, pixel_scale=1 / 255), calibration).quantize(Scheme()),
     )
     assert [hashlib.sha256(content).hexdigest() for content in again] == [
         hashlib.sha256(content).hexdigest() for content in (float32, int8)
