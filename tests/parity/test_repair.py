@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning")
 
 
+BAD = ("accuracy drop", "agreement")
+
+
 @pytest.fixture
 def loud(run: Run) -> Run:
     """The published network, the same function, with one channel two hundred times louder than before."""
@@ -49,12 +52,17 @@ def test_what_was_made_hard_is_repaired_and_the_table_shows_how(
         if "tried" not in exported:  # the C sources
             continue
         plain, *_, chosen = exported["tried"]
-        assert exported["precision"] == "int8"
         assert plain["accuracy"] < 0.95
         assert "accuracy drop" in plain["verdict"]
+        repaired = next(row for row in exported["tried"] if not row["verdict"].startswith(BAD))
+        assert repaired["scheme"]["equalized"]
         assert chosen["verdict"] == "chosen"
-        assert exported["quantization"]["equalized"]
-        assert chosen["speed"]["ratio"] > 0
+        if repaired is chosen:
+            assert exported["quantization"]["equalized"]
+        else:  # what speed says is for the machine to say, not for a test
+            assert precision == "auto"
+            assert repaired["verdict"] == "passes, but is not faster than float32 on this machine"
+            assert repaired["speed"]["ratio"] <= 1
         assert exported["parity"]["drop_points"] <= 0.05
 
         bundle = Path(exported["bundle"])
