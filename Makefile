@@ -6,8 +6,10 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO      := demo
 MEASURED  := onnx-int8 tflite-int8 onnx-float32
+BOTH      := --format onnx --format tflite --precision float32 --precision int8
 EVERYTHING := --format all --precision all
 EDGE      := $(BIN)/digits-edge
+TEACHERS  := $(foreach seed,0 1 2,--teacher models/cnn-strong/cnn-strong-$(seed)-onnx-int8)
 DEFAULT   := runtime/digits_edge/runtime/models/default
 
 # pip reads these two; the second holds for what builds the packages.
@@ -44,11 +46,12 @@ $(DEMO)/run/metrics.json: | $(INSTALLED)
 models: $(INSTALLED) ## Train what is missing in models/, and export and prove it anew (long; goes on where it was stopped)
 	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
 	$(call series,models/cnn-strong,--arch cnn --recipe strong)
-	$(EDGE) export models/cnn-notebook --name cnn-notebook $(EVERYTHING) --out models
-	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(EVERYTHING) --out models
-	$(call series,models/edge-distill,--arch edge --recipe distill --teacher models/cnn-strong-onnx-int8)
+	$(EDGE) export models/cnn-notebook --name cnn-notebook $(BOTH) --out models
+	for seed in 0 1 2; do $(EDGE) export models/cnn-strong/seed-$$seed --name cnn-strong-$$seed --out models/cnn-strong || exit; done
+	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(BOTH) --out models
+	$(call series,models/edge-distill,--arch edge --recipe distill $(TEACHERS))
 	$(EDGE) export models/edge-distill/seed-0 $(EVERYTHING) --out models
-	for seed in 1 2; do $(EDGE) export models/edge-distill/seed-$$seed --name edge-seed-$$seed $(EVERYTHING) \
+	for seed in 1 2; do $(EDGE) export models/edge-distill/seed-$$seed --name edge-seed-$$seed $(BOTH) \
 	  --out models/edge-distill || exit; done
 	rm -rf $(DEFAULT) && cp -r models/edge-onnx-int8 $(DEFAULT)
 
@@ -65,7 +68,7 @@ WIDTHS := 8,16,32,32 12,24,40,40 12,28,44,40 16,30,48,40 24,48,64,64
 
 widths: $(INSTALLED) ## Train the small network in other widths, for accuracy against cost (an hour)
 	for widths in $(WIDTHS); do name=models/edge-widths/$$(echo $$widths | tr , -); \
-	  $(call train,$$name,--arch edge --recipe distill --seed 0 --widths $$widths --teacher models/cnn-strong-onnx-int8) \
+	  $(call train,$$name,--arch edge --recipe distill --seed 0 --widths $$widths $(TEACHERS)) \
 	  && $(EDGE) export $$name --name $$(basename $$name) --out models/edge-widths || exit; done
 
 evaluations: $(INSTALLED) ## Evaluate every bundle of models/: calibration, rejection, robustness
@@ -80,7 +83,9 @@ results: evaluations ## Measure models/ here and write docs/results.md; minutes 
 	$(EDGE) bench $(MEASURED:%=models/cnn-strong-%) --run models/cnn-strong/seed-0 --save models/bench-cnn.json --plot docs/bench-cnn.png $(EFFORT)
 	$(EDGE) bench $(MEASURED:%=models/edge-%) --run models/edge-distill/seed-0 --save models/bench-edge.json --plot docs/bench-edge.png $(EFFORT)
 	$(BIN)/python -m pytest benchmarks/suites/test_training.py -q --benchmark-json models/bench-training.json
-	$(EDGE) results models/bench-cnn.json models/bench-edge.json --training models/bench-training.json --readme README.md
+	$(BIN)/python -m pytest benchmarks/suites/test_export.py -q --benchmark-json models/bench-export.json
+	$(EDGE) results models/bench-cnn.json models/bench-edge.json --training models/bench-training.json \
+	  --exports models/bench-export.json --readme README.md
 
 test: $(INSTALLED) ## Run the quick tests
 	$(BIN)/python -m pytest -m "not slow" -n 2 -p no:benchmark

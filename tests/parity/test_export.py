@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning")
 
 GENERIC = TARGETS[TargetName.GENERIC]
-ALL: dict[str, Any] = {"jobs": jobs_for(tuple(Format), Several.ALL, GENERIC)}
+ALL: dict[str, Any] = {"jobs": jobs_for(tuple(Format), (Several.ALL,), GENERIC)}
 ONE: dict[str, Any] = {"jobs": (Job(Format.ONNX, Precision.INT8),)}
 FLOAT: dict[str, Any] = {"jobs": (Job(Format.ONNX, Precision.FLOAT32),)}
 

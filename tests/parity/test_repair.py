@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from digits_edge.benchmarks.hard import loud_channel
 from digits_edge.runtime import Recognizer
 from digits_edge.trainer.datasets import Dataset
 from digits_edge.trainer.runs import Run
@@ -29,14 +30,7 @@ def loud(run: Run) -> Run:
     import keras
 
     model = keras.models.load_model(run.model_file, compile=False)
-    normalisation, reader = model.get_layer("conv1_norm"), model.get_layer("conv2")
-    gamma, beta, *statistics = normalisation.get_weights()
-    gamma[5] *= 200
-    beta[5] *= 200
-    normalisation.set_weights([gamma, beta, *statistics])
-    (kernel,) = reader.get_weights()
-    kernel[:, :, 5] /= 200
-    reader.set_weights([kernel])
+    loud_channel(model)
     model.save(run.model_file)
     return run
 

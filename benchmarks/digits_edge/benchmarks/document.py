@@ -19,14 +19,17 @@ from digits_edge.benchmarks.scenarios import BATCHES, FULL, LARGEST
 from digits_edge.benchmarks.scorecard import Goal, PublishedBundle, TrainedModel, scorecard
 from digits_edge.benchmarks.subjects import Kind
 from digits_edge.benchmarks.tables import Row, table
+from digits_edge.export.parity import GATES
 from digits_edge.runtime import InputError, Manifest, Precision
 from digits_edge.runtime.manifest import MANIFEST_FILE
 from digits_edge.trainer.commands import train_command
 from digits_edge.trainer.runs import Run, write_atomically
 
+_FLOAT32, _INT8 = GATES[Precision.FLOAT32], GATES[Precision.INT8]
 _GATES = (
     "Each bundle in the runtime, each held-out image against Keras. Published only if float32 differs by at "
-    "most 1e-5 with every label the same, int8 loses at most 0.10 points and keeps 99.8 % of the labels."
+    f"most {_FLOAT32.max_difference:.0e} with every label the same, int8 loses at most {_INT8.max_drop:.2f} "
+    f"points and keeps {_INT8.min_agreement:.1%} of the labels."
 )
 _CHOSEN = (
     "The notebook's recipe keeps the epoch with the least validation loss, the others keep the last. "
@@ -120,6 +123,7 @@ def document(
     evaluations: Mapping[str, Mapping[str, Any]],
     measured: Sequence[Results],
     steps: Sequence[TrainingStep],
+    exports: Sequence[str],
 ) -> str:
     """The text of docs/results.md.
 
@@ -129,6 +133,7 @@ def document(
         evaluations: What `digits-edge evaluate` printed, by the bundle's name.
         measured: Saved benchmarks.
         steps: Timed training steps.
+        exports: Sections about exports.
     """
     parts = [
         "# Results",
@@ -146,9 +151,10 @@ def document(
         "## Still the same model?",
         _GATES,
         table(_parity_rows(published)),
-        "Made by `digits-edge export models/RUN --format all --precision all --out models`.",
+        "Made by `digits-edge export models/RUN --format all --precision all --out models`, or less of it.",
     ]
     parts += evaluated(evaluations)
+    parts += exports
     parts += described(candidates(trained, published))
     for results in measured:
         parts += _measurement(results)

@@ -55,20 +55,20 @@ def export(
         ),
     ] = None,
     format: Annotated[
-        FormatChoice,
+        list[FormatChoice] | None,
         typer.Option(
-            help="onnx: for ONNX Runtime. tflite: for LiteRT. c: the int8 TFLite, and C sources of it for "
-            "TensorFlow Lite Micro."
+            help="May be given several times. onnx: for ONNX Runtime. tflite: for LiteRT. c: int8 TFLite "
+            "and C sources of it, for TensorFlow Lite Micro.  [default: onnx]"
         ),
-    ] = FormatChoice.ONNX,
+    ] = None,
     precision: Annotated[
-        PrecisionChoice,
+        list[PrecisionChoice] | None,
         typer.Option(
-            help="int8: small and fast. float32: the same numbers as Keras. TFLite also has float16 and "
-            "weights8 (small files) and int16x8 (slow on CPUs; not part of all). auto: the first that is "
-            "right, and faster than float32 on this machine."
+            help="May be given several times. int8: small and fast. float32: the same numbers as Keras. "
+            "TFLite also has float16 and weights8 (small files) and int16x8 (slow on CPUs; not part of all). "
+            "auto: the first that is right, and faster than float32 on this machine.  [default: int8]"
         ),
-    ] = PrecisionChoice.INT8,
+    ] = None,
     target: Annotated[
         TargetChoice,
         typer.Option(
@@ -130,8 +130,9 @@ def export(
     from digits_edge.trainer.backend import quiet, start_keras
     from digits_edge.trainer.runs import Run, latest_run
 
+    asked = format or [FormatChoice.ONNX]
     made_of = {"all": tuple(Format), "c": (Format.TFLITE,)}  # C sources are made of TFLite
-    formats = made_of[format.value] if format.value in made_of else (Format(format.value),)
+    formats = [kind for each in asked for kind in made_of.get(each.value) or (Format(each.value),)]
     repository = out / "triton"
     if layout is Layout.TRITON:
         require_onnx(formats)
@@ -142,20 +143,19 @@ def export(
             else:
                 typer.echo(f"for Triton and KServe: {served}")
             return
-    wanted = Several(precision.value) if precision.value in ("all", "auto") else Precision(precision.value)
+    words = [word.value for word in precision or (PrecisionChoice.INT8,)]
+    precisions = [Several(word) if word in ("all", "auto") else Precision(word) for word in words]
     chosen_target = TARGETS[TargetName(target.value)]
-    jobs = jobs_for(formats, wanted, chosen_target)
+    jobs = jobs_for(formats, precisions, chosen_target)
     # Of everything, C sources are a part where they can be proved.
-    c_sources = format is FormatChoice.C or (
-        format is FormatChoice.ALL and FOR_C in jobs and tflm.installed()
-    )
+    everything = FormatChoice.ALL in asked and FOR_C in jobs and tflm.installed()
     request = request_for(
         Run(run) if run is not None else latest_run(runs),
         out=out,
         name=name,
         jobs=jobs,
         target=chosen_target,
-        c_sources=c_sources,
+        c_sources=everything or FormatChoice.C in asked,
         float_layers=float_layers,
         calibration_images=calibration,
         seed=seed,

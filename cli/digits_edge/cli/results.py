@@ -16,6 +16,9 @@ def results(
     training: Annotated[
         Path | None, typer.Option(help="What pytest-benchmark saved of benchmarks/suites/test_training.py.")
     ] = None,
+    exports: Annotated[
+        Path | None, typer.Option(help="What pytest-benchmark saved of benchmarks/suites/test_export.py.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("docs/results.md"),
     readme: Annotated[
         Path | None, typer.Option(help="README with `<!-- results -->` markers, to put the short table in.")
@@ -27,6 +30,7 @@ def results(
     """
     from digits_edge.benchmarks import document, front
     from digits_edge.benchmarks.evaluations import read_evaluations
+    from digits_edge.benchmarks.exports import exported, read_exports, read_sources
     from digits_edge.benchmarks.results import Results
     from digits_edge.trainer.figures import save
 
@@ -34,7 +38,8 @@ def results(
     evaluations = read_evaluations(models / "evaluations")
     measured = [Results.load(path) for path in bench]
     steps = document.read_training_steps(training) if training is not None else []
-    text = document.document(trained, published, evaluations, measured, steps)
+    about = exported(read_exports(exports) if exports is not None else [], read_sources(models))
+    text = document.document(trained, published, evaluations, measured, steps, about)
     document.write_document(text, out)
     if found := front.candidates(trained, published):
         save(front.front_figure(found), out.with_name(front.PICTURE))

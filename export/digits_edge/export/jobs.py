@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,32 +39,37 @@ class Job:
 FOR_C = Job(Format.TFLITE, Precision.INT8)
 
 
-def jobs_for(formats: Iterable[Format], precision: Precision | Several, target: Target) -> tuple[Job, ...]:
-    """The files to make.
+def jobs_for(
+    formats: Iterable[Format], precisions: Sequence[Precision | Several], target: Target
+) -> tuple[Job, ...]:
+    """The files to make, each once.
 
     Args:
         formats: File formats. Of several, those that have no such precision are left out.
-        precision: Arithmetic.
+        precisions: Arithmetics, or one word for several.
         target: Where the model is to run.
 
     Raises:
-        InputError: Nothing is left; the message says why.
+        InputError: Nothing is left, and the message says why; or ``auto`` is named beside others.
     """
-    jobs: list[Job] = []
+    if Several.AUTO in precisions and len(precisions) > 1:
+        raise InputError("auto chooses one precision; expected it alone")
+    jobs: dict[Job, None] = {}
     reasons: list[str] = []
     for kind in formats:
         if kind not in target.precisions:
-            reasons.append(
-                f"the target {target.name.value} runs no {kind.value}; ask for --format c or tflite"
-            )
-        elif precision is Several.ALL:
-            jobs += [Job(kind, each) for each in target.precisions[kind]]
-        elif precision is Several.AUTO:
-            jobs.append(Job(kind, None))
-        elif (kind, precision) in REFUSED:
-            reasons.append(f"no {precision.value} {kind.value}: {REFUSED[kind, precision]}")
-        else:
-            jobs.append(Job(kind, Precision(precision)))
+            runs = f"the target {target.name.value} runs no {kind.value}"
+            reasons.append(f"{runs}; ask for --format c or tflite")
+            continue
+        for precision in precisions:
+            if precision is Several.ALL:
+                jobs |= dict.fromkeys(Job(kind, each) for each in target.precisions[kind])
+            elif precision is Several.AUTO:
+                jobs[Job(kind, None)] = None
+            elif (kind, precision) in REFUSED:
+                reasons.append(f"no {precision.value} {kind.value}: {REFUSED[kind, precision]}")
+            else:
+                jobs[Job(kind, Precision(precision))] = None
     if not jobs:
-        raise InputError("; ".join(reasons) or "nothing to export; expected a format")
+        raise InputError("; ".join(reasons) or "nothing to export; expected a format and a precision")
     return tuple(jobs)

@@ -14,7 +14,7 @@ from digits_edge.runtime.engines import Engine, open_engine
 
 _BATCH = 32  # images a call, the runtime's own default
 _ROUNDS = 41
-# Seconds of a turn, or one call: well above the clock's grain, and so short that whatever else the machine does
+# Seconds of a turn, or one call: well above the clock's grain, and so short that what else the machine does
 # hits few of them, which the median leaves out.
 _TURN = 0.005
 

@@ -10,6 +10,7 @@ import pytest
 from digits_edge.benchmarks import document
 from digits_edge.benchmarks.errors import SaveError
 from digits_edge.benchmarks.evaluations import read_evaluations
+from digits_edge.benchmarks.exports import exported, read_exports, read_sources
 from digits_edge.benchmarks.results import Results
 from digits_edge.runtime import InputError
 
@@ -29,7 +30,8 @@ def test_the_document_is_what_the_json_gives(measured: list[Results]) -> None:
     evaluations = read_evaluations(MODELS / "evaluations")
     alone = {name for name, figures in evaluations.items() if figures["subject"]["kind"] == "bundle"}
     assert alone <= {bundle.name for bundle in published}
-    text = document.document(trained, published, evaluations, measured, steps)
+    about = exported(read_exports(MODELS / "bench-export.json"), read_sources(MODELS))
+    text = document.document(trained, published, evaluations, measured, steps, about)
     assert (ROOT / "docs/results.md").read_text("utf-8") == text
 
 

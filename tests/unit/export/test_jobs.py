@@ -12,7 +12,7 @@ GENERIC, MCU = TARGETS[TargetName.GENERIC], TARGETS[TargetName.MCU]
 
 
 def test_all_is_what_is_worth_having_in_each_format() -> None:
-    made = [(job.format.value, job.precision) for job in jobs_for(tuple(Format), Several.ALL, GENERIC)]
+    made = [(job.format.value, job.precision) for job in jobs_for(tuple(Format), (Several.ALL,), GENERIC)]
     assert [precision for kind, precision in made if kind == "onnx"] == [Precision.FLOAT32, Precision.INT8]
     assert {precision for kind, precision in made if kind == "tflite"} == {
         *(Precision.FLOAT32, Precision.FLOAT16, Precision.INT8, Precision.WEIGHTS8),
@@ -20,14 +20,29 @@ def test_all_is_what_is_worth_having_in_each_format() -> None:
 
 
 def test_auto_is_one_file_a_format() -> None:
-    assert jobs_for(tuple(Format), Several.AUTO, GENERIC) == (
+    assert jobs_for(tuple(Format), (Several.AUTO,), GENERIC) == (
         Job(Format.ONNX, None),
         Job(Format.TFLITE, None),
     )
 
 
+def test_auto_stands_alone() -> None:
+    with pytest.raises(InputError, match="expected it alone"):
+        jobs_for((Format.ONNX,), (Several.AUTO, Precision.INT8), GENERIC)
+
+
+def test_several_precisions_are_made_in_their_order_and_each_once() -> None:
+    named = (Precision.INT8, Precision.FLOAT32, Precision.INT8)
+    assert jobs_for((Format.ONNX,), named, GENERIC) == (
+        Job(Format.ONNX, Precision.INT8),
+        Job(Format.ONNX, Precision.FLOAT32),
+    )
+
+
 def test_a_named_precision_is_made_even_where_all_leaves_it_out() -> None:
-    assert jobs_for((Format.TFLITE,), Precision.INT16X8, GENERIC) == (Job(Format.TFLITE, Precision.INT16X8),)
+    assert jobs_for((Format.TFLITE,), (Precision.INT16X8,), GENERIC) == (
+        Job(Format.TFLITE, Precision.INT16X8),
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,15 +55,15 @@ def test_a_named_precision_is_made_even_where_all_leaves_it_out() -> None:
 )
 def test_what_onnx_does_not_do_well_is_refused_with_the_reason(precision: Precision, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        jobs_for((Format.ONNX,), precision, GENERIC)
+        jobs_for((Format.ONNX,), (precision,), GENERIC)
     # Of several formats those that have it are made.
-    assert jobs_for(tuple(Format), precision, GENERIC) == (Job(Format.TFLITE, precision),)
+    assert jobs_for(tuple(Format), (precision,), GENERIC) == (Job(Format.TFLITE, precision),)
 
 
 def test_a_microcontroller_gets_integers() -> None:
-    assert jobs_for(tuple(Format), Several.ALL, MCU) == (FOR_C,)
+    assert jobs_for(tuple(Format), (Several.ALL,), MCU) == (FOR_C,)
     with pytest.raises(InputError, match="mcu runs no onnx; ask for --format c or tflite"):
-        jobs_for((Format.ONNX,), Precision.INT8, MCU)
+        jobs_for((Format.ONNX,), (Precision.INT8,), MCU)
 
 
 @pytest.mark.parametrize("name", TargetName)
