@@ -45,4 +45,4 @@ def test_the_path_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert len((tmp_path / "submission.csv").read_text().splitlines()) == 1001
-    assert len(list((tmp_path / "bundles").glob("*/manifest.json"))) == 4
+    assert len(list((tmp_path / "bundles").glob("*/manifest.json"))) == 6
