@@ -67,8 +67,8 @@ _MICRO = (
 )
 _HARD = (
     "The small network with one channel behind its first layer {factor} times louder, and the next layer's "
-    "weights for it as many times smaller: the same function. `digits-edge export --precision auto` tries, in "
-    "this order and on 6,000 validation images, until one passes its gate. Speed is against float32: same "
+    "weights for it as many times smaller: the same function. `digits-edge export --precision auto` tries, "
+    "in this order and on 6,000 validation images, until one passes its gate. Speed is against float32: same "
     "engine, one thread, quartiles in brackets."
 )
 
