@@ -35,6 +35,7 @@ def loud(run: Run) -> Run:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8", "auto"])
 def test_what_was_made_hard_is_repaired_and_the_table_shows_how(
     loud: Run, tmp_path: Path, cli: Callable[..., Done], mnist: Dataset, precision: str
@@ -95,6 +96,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_computed(
     assert re.search(complaint, line)
 
 
+@pytest.mark.slow
 def test_c_sources_come_with_the_bundle_they_are_made_of(
     run: Run, tmp_path: Path, cli: Callable[..., Done]
 ) -> None:

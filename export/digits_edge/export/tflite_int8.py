@@ -19,6 +19,7 @@ from digits_edge.export.onnx_int8 import require_full_ink
 from digits_edge.export.ranges import Activations, collect, in_batches
 from digits_edge.export.scheme import Scheme
 from digits_edge.export.tflite import to_tflite
+from digits_edge.export.tflite_graph import TfliteGraph
 from digits_edge.runtime import Format
 
 if TYPE_CHECKING:
@@ -84,23 +85,21 @@ class TfliteQuantizer:
 
     def _with_ranges(self, scheme: Scheme) -> bytes:
         """The float model with each activation's range written beside it."""
-        import flatbuffers
-        from ai_edge_litert.schema_py_generated import ModelT, QuantizationParametersT
+        from ai_edge_litert.schema_py_generated import QuantizationParametersT
+        from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
 
-        model = ModelT.InitFromPackedBuf(self._model, 0)
-        for tensor in model.subgraphs[0].tensors:
-            statistics = self._statistics.get(tensor.name.decode())
+        read = TfliteGraph(self._model)
+        for index, tensor in enumerate(read.tensors):
+            statistics = self._statistics.get(read.name(index))
             if statistics is not None:
                 low, high = statistics.range(scheme.calibrator)
                 tensor.quantization = QuantizationParametersT()
                 tensor.quantization.min, tensor.quantization.max = [low], [high]
         # The pixels' range is not a calibrator's to choose: 0 to 255 is what they are.
-        [pixels] = model.subgraphs[0].inputs
-        given = model.subgraphs[0].tensors[pixels].quantization
+        [pixels] = read.graph.inputs
+        given = read.tensors[pixels].quantization
         given.min, given.max = [0.0], [float(self.network.pixel_scale * 255)]
-        builder = flatbuffers.Builder(len(self._model) + 4096)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return bytes(convert_object_to_bytearray(read.model))
 
     def _float_operators(self, scheme: Scheme) -> list[str]:
         """The operators that stay float, by the tensor each writes, as the quantizer knows them.
@@ -164,10 +163,8 @@ def _interpreter(model: bytes) -> Interpreter:
 
 def _written(model: bytes) -> list[str]:
     """Names of the tensors that the operators write, in the order of computation."""
-    from ai_edge_litert.schema_py_generated import ModelT
-
-    graph = ModelT.InitFromPackedBuf(model, 0).subgraphs[0]
-    return [graph.tensors[operator.outputs[0]].name.decode() for operator in graph.operators]
+    graph = TfliteGraph(model)
+    return [graph.name(operator.outputs[0]) for operator in graph.operators]
 
 
 def _tensors(model: bytes) -> list[tuple[str, Any]]:

@@ -237,6 +237,8 @@ def test_a_graph_of_another_form_is_an_error(chain: Chain) -> None:
 
 
 def quantized(model: keras.Model, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
+    import onnx
+
     quantizer = OnnxQuantizer(fold(model, pixel_scale=1 / 255), calibration)
     return onnx.load_from_string(quantizer.quantize(Scheme()))
 
