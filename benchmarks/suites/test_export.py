@@ -14,7 +14,7 @@ from digits_edge.export.jobs import FOR_C, Job, Several, jobs_for
 from digits_edge.export.pipeline import export, request_for
 from digits_edge.export.targets import TARGETS, TargetName
 from digits_edge.export.tflm import installed
-from digits_edge.runtime import Format
+from digits_edge.runtime import Format, Precision
 from digits_edge.trainer.backend import quiet, start_keras
 from digits_edge.trainer.runs import Run
 
@@ -88,6 +88,12 @@ def test_repair(kind: Format, tmp_path: Path, benchmark: BenchmarkFixture) -> No
             return export(request, Counter())
 
     (exported,) = benchmark.pedantic(run, rounds=1)  # type: ignore[no-untyped-call]  # as above
+    plain, *_, chosen = exported.selection.tried
+    assert plain.misses
+    assert not chosen.misses
+    assert chosen.precision is Precision.INT8
+    assert chosen.speed is not None
+    assert chosen.speed.faster
     machine = this_machine()
     benchmark.extra_info.update(
         format=kind.value,
@@ -96,5 +102,6 @@ def test_repair(kind: Format, tmp_path: Path, benchmark: BenchmarkFixture) -> No
         original=exported.parity.accuracy_original,
         exported=exported.parity.accuracy_exported,
         images=exported.parity.images,
+        validation=exported.selection.tried[0].parity.images,
         machine=f"{machine.processor}, {machine.processors} processors",
     )

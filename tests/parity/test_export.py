@@ -159,7 +159,6 @@ def test_steps_are_told_from_beginning_to_end(run: Run, tmp_path: Path, watcher:
     assert steps == [
         "Keras answers, validation",
         "Keras answers",
-        "converting onnx int8",
         "trying onnx int8: min-max, per channel, 7-bit weights",
         "proving onnx int8",
         "other batches and engines, onnx int8",

@@ -31,10 +31,22 @@ def read_exports(path: Path) -> list[dict[str, Any]]:
 
 
 def read_sources(models: Path) -> dict[str, dict[str, Any]]:
-    """What `digits-edge export --format c` wrote of its proofs, by directory, at any depth."""
-    return {
-        place.parent.name: json.loads(place.read_text("utf-8")) for place in sorted(models.rglob(MICRO_FILE))
-    }
+    """What `digits-edge export --format c` wrote of its proofs, by directory below ``models``.
+
+    Raises:
+        SaveError: A file is damaged.
+    """
+    found = {}
+    for place in sorted(models.rglob(MICRO_FILE)):
+        try:
+            told = json.loads(place.read_text("utf-8"))
+            found[place.parent.relative_to(models).as_posix()] = told
+            tuple(_source_rows({"": told}))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SaveError(
+                f"{place}: {error!r}; expected what `digits-edge export --format c` writes"
+            ) from error
+    return found
 
 
 def exported(measured: Sequence[Mapping[str, Any]], sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -54,7 +66,7 @@ def exported(measured: Sequence[Mapping[str, Any]], sources: Mapping[str, Mappin
         parts += ["## How long an export takes", f"On {whole[0]['machine']}.", table(_time_rows(whole))]
         parts += [f"Made by `pytest {_SUITE}`."]
     if repaired:
-        parts += ["## A network made hard on purpose", _HARD.format(factor=repaired[0]["factor"])]
+        parts += ["## A network made hard on purpose", _HARD.format(**repaired[0])]
         for export in repaired:
             parts += [table(_repair_rows(export)), _outcome(export)]
         parts += [f"On {repaired[0]['machine']}, by `pytest {_SUITE}`."]
@@ -68,8 +80,8 @@ _MICRO = (
 _HARD = (
     "The small network with one channel behind its first layer {factor} times louder, and the next layer's "
     "weights for it as many times smaller: the same function. `digits-edge export --precision auto` tries, "
-    "in this order and on 6,000 validation images, until one passes its gate. Speed is against float32: same "
-    "engine, one thread, quartiles in brackets."
+    "in this order and on {validation:,} validation images, until one passes its gate. Speed is against "
+    "float32: same engine, one thread, quartiles in brackets."
 )
 
 

@@ -51,7 +51,8 @@ def export(
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="Run directory, or a bundle for --layout triton.  [default: the newest run below --runs]"
+            help="Run directory; or a bundle, for --layout triton or --format c.  "
+            "[default: the newest run below --runs]"
         ),
     ] = None,
     format: Annotated[
@@ -66,7 +67,7 @@ def export(
         typer.Option(
             help="May be given several times. int8: small and fast. float32: the same numbers as Keras. "
             "TFLite also has float16 and weights8 (small files) and int16x8 (slow on CPUs; not part of all). "
-            "auto: the first that is right, and faster than float32 on this machine.  [default: int8]"
+            "auto: the smallest that is right, int8 only if it is faster than float32 here.  [default: int8]"
         ),
     ] = None,
     target: Annotated[
@@ -119,7 +120,7 @@ def export(
     Example: digits-edge export bundles/cnn-onnx-int8 --layout triton
     """
     from digits_edge.cli.printing import print_json
-    from digits_edge.cli.steps import StepProgress, print_results
+    from digits_edge.cli.steps import StepProgress, export_sources, print_results
     from digits_edge.export import tflm
     from digits_edge.export.jobs import FOR_C, Several, jobs_for
     from digits_edge.export.pipeline import export as export_run
@@ -143,6 +144,9 @@ def export(
             else:
                 typer.echo(f"for Triton and KServe: {served}")
             return
+    if asked == [FormatChoice.C] and run is not None and (run / MANIFEST_FILE).exists():
+        export_sources(run, out, as_json=as_json)
+        return
     words = [word.value for word in precision or (PrecisionChoice.INT8,)]
     precisions = [Several(word) if word in ("all", "auto") else Precision(word) for word in words]
     chosen_target = TARGETS[TargetName(target.value)]
@@ -169,14 +173,11 @@ def export(
             with quiet(request.log):
                 export_run(request, progress)
     finally:
-        if not as_json:
-            print_results(progress)
+        print_results(progress, as_json=as_json)  # of what was refused, too
     if layout is Layout.TRITON:
         for result in progress.results:
             write_repository(result.path, repository)
     if as_json:
-        made = [result.to_json() for result in progress.results]
-        print_json(made + [micro.to_json() for micro in progress.sources])
         return
     typer.echo(f"published in {out}; the converters' output is in {request.log}")
     if layout is Layout.TRITON:

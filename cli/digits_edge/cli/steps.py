@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from digits_edge.export.micro import Micro
     from digits_edge.export.pipeline import Exported
@@ -104,7 +105,12 @@ def attempts(result: Exported) -> Table:
     table = Table(
         title=f"{result.path.name}: what was tried, on {images:,} validation images",
         title_justify="left",
-        caption="speed: images a second over float32's, same engine, one thread, this machine (quartiles)",
+        caption="\n".join(
+            (
+                "speed: images a second over float32's, same engine, one thread, this machine (quartiles)",
+                *_ranked(result),
+            )
+        ),
         caption_justify="left",
     )
     table.add_column("candidate")
@@ -121,6 +127,16 @@ def attempts(result: Exported) -> Table:
             candidate.verdict,
         )
     return table
+
+
+def _ranked(result: Exported) -> Iterator[str]:
+    """What int8 costs each layer, where it came to asking."""
+    if result.selection.ranking:
+        each = (
+            f"{layer.layer} {layer.logit_error:.2g} ({layer.noise_ratio:.0f} dB)"
+            for layer in result.selection.ranking
+        )
+        yield f"int8 in one layer alone changes logits by (and is heard at its output at): {', '.join(each)}"
 
 
 def sources(made: Sequence[Micro]) -> Table:
@@ -142,14 +158,38 @@ def sources(made: Sequence[Micro]) -> Table:
     return table
 
 
-def print_results(progress: StepProgress) -> None:
-    """Prints all tables of what an export got to."""
-    from digits_edge.cli.printing import print_table
+def print_results(progress: StepProgress, *, as_json: bool) -> None:
+    """Prints what an export got to, as tables or as JSON; nothing where it got to nothing."""
+    from digits_edge.cli.printing import print_json, print_table
 
+    if not progress.results:
+        return
+    if as_json:
+        sources_made = [
+            {"kind": "c", "sources": str(micro.path), **micro.to_json()} for micro in progress.sources
+        ]
+        print_json([*(result.to_json() for result in progress.results), *sources_made])
+        return
     for result in progress.results:
         if len(result.selection.tried) > 1:
             print_table(attempts(result))
-    if progress.results:
-        print_table(proofs(progress.results))
+    print_table(proofs(progress.results))
     if progress.sources:
         print_table(sources(progress.sources))
+
+
+def export_sources(bundle: Path, out: Path, *, as_json: bool) -> None:
+    """Makes C sources of a bundle that is there already, and prints what they are."""
+    from digits_edge.cli.printing import print_json, print_table
+    from digits_edge.export.micro import export_micro
+    from digits_edge.export.tflm import require_tflm
+    from digits_edge.trainer.subject import held_out, open_subject
+
+    require_tflm()
+    with StepProgress() as progress, open_subject(bundle) as subject:
+        data = held_out(subject, None)
+        micro = export_micro(bundle, out, data.split, progress, held_out_name=data.part)
+    if as_json:
+        print_json([{"kind": "c", "sources": str(micro.path), **micro.to_json()}])
+    else:
+        print_table(sources((micro,)))

@@ -76,7 +76,8 @@ def tried_section(manifest: Manifest | None) -> Iterator[Markup]:
     yield element("h2", "What was tried")
     yield element(
         "p",
-        "On validation images. Speed is against float32, on the machine of the export, with quartiles.",
+        "On validation images; where the data has no test images, these also prove it, and flatter what was "
+        "chosen by them. Speed is against float32, on the machine of the export, with quartiles.",
         class_="lead",
     )
     yield table(

@@ -66,10 +66,14 @@ def jobs_for(
                 jobs |= dict.fromkeys(Job(kind, each) for each in target.precisions[kind])
             elif precision is Several.AUTO:
                 jobs[Job(kind, None)] = None
+            elif target.float_layers == 0 and precision not in target.candidates[kind]:
+                known = " or ".join(candidate.value for candidate in target.candidates[kind])
+                reasons.append(f"the target {target.name.value} has no floats; ask for {known}")
             elif (kind, precision) in REFUSED:
                 reasons.append(f"no {precision.value} {kind.value}: {REFUSED[kind, precision]}")
             else:
                 jobs[Job(kind, Precision(precision))] = None
-    if not jobs:
+    made = {job.precision for job in jobs}
+    if not jobs or any(isinstance(named, Precision) and named not in made for named in precisions):
         raise InputError("; ".join(reasons) or "nothing to export; expected a format and a precision")
     return tuple(jobs)

@@ -38,6 +38,7 @@ from digits_edge.export.errors import ParityError
 from digits_edge.export.micro_source import example_source, identifier, model_header, model_source, readme
 from digits_edge.export.original import StepWatcher
 from digits_edge.export.publish import Kind, discard, publish, stage
+from digits_edge.export.sampling import evenly
 from digits_edge.export.tflm import Arena, Quantization, Tflm, resolver_methods
 from digits_edge.runtime import Bundle, Format, InputError, Manifest, Precision, read_bundle
 from digits_edge.runtime.engines import Engine, open_engine
@@ -186,7 +187,7 @@ def stage_micro(
     arena = _arena(read)
     tflm = Tflm(read.model, arena.recommended)  # the proof runs in the arena that the example sets aside
     _require_golden_answers(tflm, read)
-    rows = np.arange(min(images, len(held_out))) * len(held_out) // min(images, len(held_out))
+    rows = evenly(len(held_out), images)
     micro = Micro(
         path=out / f"{manifest.name}-c-{manifest.precision.value}",
         name=manifest.name,

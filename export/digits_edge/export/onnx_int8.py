@@ -7,7 +7,7 @@ dynamic quantization slower than that.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
 _PIXEL_SCALE = np.float32(1 / 255)
+_KEEP_PIXELS = ("Reshape", "MaxPool")  # as good on integers
 
 
 class OnnxQuantizer:
@@ -64,6 +65,10 @@ class OnnxQuantizer:
         for name, statistics in self._statistics.items():
             low, high = statistics.range(scheme.calibrator)
             ranges[name] = TensorData(lowest=np.float32(low), highest=np.float32(high))
+        # Paper to full ink is what pixels are, and no calibrator's to choose: the first biases are rounded to
+        # steps of this scale.
+        for name in _pixel_tensors(self._model.graph):
+            ranges[name] = TensorData(lowest=np.float32(0), highest=np.float32(1))
         model = copy.deepcopy(self._model)
         names = [node.name for node in model.graph.node]
         float_nodes = [name for name in names if name.split("/")[0] in scheme.float_layers]
@@ -115,23 +120,35 @@ def _every_tensor(model: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], Activ
     return run
 
 
+def _pixel_tensors(graph: onnx.GraphProto) -> Iterator[str]:
+    """The input, and what only moves its pixels about, or chooses among them."""
+    value = INPUT
+    while True:
+        yield value
+        node = _reader(graph, value)
+        if node.op_type not in _KEEP_PIXELS:
+            return
+        value = node.output[0]
+
+
 def _pixels_in(graph: onnx.GraphProto) -> None:
     """Makes the uint8 pixel the quantized value: the first QuantizeLinear goes."""
     import onnx
 
     value = INPUT
-    while (quantize := _reader(graph, value)).op_type in ("Reshape", "MaxPool"):  # as good on integers
+    while (quantize := _reader(graph, value)).op_type in _KEEP_PIXELS:
         value = quantize.output[0]
     if quantize.op_type != "QuantizeLinear":
         _float_pixels(graph)
         return
     dequantize = _reader(graph, quantize.output[0])
     _expect_pair(quantize, dequantize)
-    # Calibration saw blank paper and full ink, so this is what it found up to rounding, unless a calibrator
-    # cut it; now it is exact.
+    # The quantizer was told so, and found it up to rounding; now it is exact.
     exact: tuple[NDArray[Any], ...] = (np.array(_PIXEL_SCALE), np.array(0, np.uint8))
     for name, number in zip(quantize.input[1:], exact, strict=True):
         constant = next(tensor for tensor in graph.initializer if tensor.name == name)
+        if not np.allclose(onnx.numpy_helper.to_array(constant), number, rtol=1e-6):
+            raise ConversionError(f"the quantizer gave pixels another {name.rsplit('_', 1)[-1]}")
         constant.CopyFrom(onnx.numpy_helper.from_array(number, name))
     dequantize.input[0] = value
     graph.node.remove(quantize)

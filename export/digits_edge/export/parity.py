@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -150,6 +150,17 @@ GATES: Mapping[Precision, Gate] = {
     Precision.INT16X8: Gate(None, max_drop=0.05, min_agreement=0.998, max_batch_difference=_INTEGERS),
     Precision.WEIGHTS8: Gate(None, max_drop=0.05, min_agreement=0.998, max_batch_difference=_FLOATS),
 }
+
+
+def gate_for(precision: Precision, *, float_layers: bool = False) -> Gate:
+    """What a file must reach.
+
+    Args:
+        precision: Its arithmetic.
+        float_layers: Some of its layers compute in float all the same.
+    """
+    gate = GATES[precision]
+    return replace(gate, max_batch_difference=_FLOATS) if float_layers else gate
 
 
 def compare(

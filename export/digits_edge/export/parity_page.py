@@ -171,7 +171,7 @@ def _corruptions(proof: Proof, names: tuple[str, str]) -> Iterator[Markup]:
     yield element("h2", "On damaged digits")
     yield element(
         "p",
-        f"The first {strains[0].agreement.of:,} images, damaged in {len(strains)} ways. The scale of the "
+        f"{strains[0].agreement.of:,} of the images, damaged in {len(strains)} ways. The scale of the "
         f"drawings runs from {low:.0%} to 100 %; lines are 95 % intervals.",
         class_="lead",
     )

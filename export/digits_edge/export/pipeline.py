@@ -18,7 +18,7 @@ from digits_edge.export.fold import fold
 from digits_edge.export.jobs import FOR_C, Job
 from digits_edge.export.micro import Micro, stage_micro
 from digits_edge.export.original import Original, StepWatcher, load_original
-from digits_edge.export.parity import Parity
+from digits_edge.export.parity import Parity, gate_for
 from digits_edge.export.proving import prove
 from digits_edge.export.publish import discard, publish, stage, writing
 from digits_edge.export.selection import Selection, select
@@ -26,6 +26,7 @@ from digits_edge.export.sureness import Sureness, choose_sureness
 from digits_edge.export.targets import TARGETS, Target, TargetName
 from digits_edge.export.tflm import require_tflm
 from digits_edge.runtime import Format, InputError, Precision, Recognizer, read_bundle
+from digits_edge.runtime.processor import instruction_sets
 from digits_edge.trainer.commands import public_path, train_command
 from digits_edge.trainer.confidence import ERROR_RATE
 from digits_edge.trainer.errors import SetupError
@@ -85,7 +86,9 @@ class Request:
         if self.float_layers < 0:
             raise InputError(f"{self.float_layers} layers in float; expected 0 or more")
         if self.c_sources and FOR_C not in self.jobs:
-            raise InputError("C sources are made of the int8 TFLite model; expected that among the exports")
+            raise InputError(
+                "C sources are made of the int8 TFLite model, which is not asked for; add --precision int8"
+            )
         if not 0 < self.error_rate < 1:
             raise InputError(f"error rate {self.error_rate}; expected above 0 and below 1")
 
@@ -110,6 +113,7 @@ def request_for(run: Run, *, out: Path, name: str | None = None, **options: Any)
     run.metrics()
     request = Request(run, out, name or config.architecture.value, **options)
     _require_packages({job.format for job in request.jobs})
+    _require_processor(request)
     if request.c_sources:
         require_tflm()
     with writing(out):
@@ -125,6 +129,21 @@ def _require_packages(formats: set[Format]) -> None:
         raise SetupError(
             f"this export needs {', '.join(missing)}, which is not installed; "
             'install it with: pip install "digits-edge[export]"'
+        )
+
+
+def _require_processor(request: Request) -> None:
+    """What this processor computes otherwise than the target cannot be proved here.
+
+    Raises:
+        SetupError: It lacks the instructions that make the target's int8 ONNX exact.
+    """
+    target, here = request.target, instruction_sets()
+    int8 = any(job.format is Format.ONNX and job.precision in (None, Precision.INT8) for job in request.jobs)
+    if int8 and "any" not in target.safe_on and here is not None and here.isdisjoint(target.safe_on):
+        raise SetupError(
+            f"int8 ONNX for {target.name.value} cannot be proved on this processor, which computes it "
+            f"inexactly; export on {' or '.join(target.safe_on)}, or with --target generic"
         )
 
 
@@ -157,6 +176,7 @@ class Exported:
     def to_json(self) -> dict[str, Any]:
         """Plain values, for scripts."""
         return {
+            "kind": "bundle",
             "bundle": str(self.path),
             "format": self.format.value,
             "precision": self.precision.value,
@@ -213,16 +233,7 @@ def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
 def _prove(request: Request, original: Original, job: Job, watcher: Watcher) -> tuple[Path, Exported]:
     """Makes the model file, stages the bundle, and runs it in the runtime on every held-out image."""
     began = time.monotonic()
-    what = f"{job.format.value} {job.precision.value if job.precision is not None else 'auto'}"
-    watcher.on_step(f"converting {what}", 0, 1)
-    selection = select(
-        original,
-        job.format,
-        job.precision,
-        request.target,
-        float_layers=request.float_layers,
-        watcher=watcher,
-    )
+    selection = select(original, job, request.target, float_layers=request.float_layers, watcher=watcher)
     precision = selection.precision
     int8_onnx = (job.format, precision) == (Format.ONNX, Precision.INT8)
     artifact = Artifact(
@@ -234,13 +245,12 @@ def _prove(request: Request, original: Original, job: Job, watcher: Watcher) -> 
         safe_on=request.target.safe_on if int8_onnx else ("any",),
     )
     what = f"{job.format.value} {precision.value}"
-    watcher.on_step(f"converting {what}", 1, 1)
-
     golden = golden_answers(artifact, original.held_out.images, original.probabilities)
     target = request.out / artifact.directory
     staging = stage(target, artifact.files(golden))
     try:
-        proof = prove(original, staging, name=target.name, what=what, watcher=watcher)
+        gate = gate_for(precision, float_layers=selection.has_float_layers)
+        proof = prove(original, staging, name=target.name, what=what, gate=gate, watcher=watcher)
         answers = _answers(staging, original.validation.images, f"confidence of {what}", watcher)
         sureness = choose_sureness(answers, original.validation.labels, error_rate=request.error_rate)
         # Read once more: what a device would refuse is refused here.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from digits_edge.export.elsewhere import run_elsewhere
 from digits_edge.export.original import Original, StepWatcher
-from digits_edge.export.parity import FLOOR, GATES, Gate, compare
+from digits_edge.export.parity import FLOOR, Gate, compare
 from digits_edge.export.proof import ClassChange, FileProof, Flip, Proof, Side, Strain
 from digits_edge.export.questions import Answers, Questions, ask
 from digits_edge.export.steadiness import examine
@@ -20,7 +20,9 @@ from digits_edge.trainer.corruptions import Corruption
 from digits_edge.trainer.datasets import Images
 
 
-def prove(original: Original, bundle: Path, *, name: str, what: str, watcher: StepWatcher) -> Proof:
+def prove(
+    original: Original, bundle: Path, *, name: str, what: str, gate: Gate, watcher: StepWatcher
+) -> Proof:
     """Holds a staged bundle, run in the runtime, against the model it was made from.
 
     Args:
@@ -28,6 +30,7 @@ def prove(original: Original, bundle: Path, *, name: str, what: str, watcher: St
         bundle: Where the bundle lies; its temperature must be 1.
         name: What the bundle is to be called.
         what: What it is, for the watcher: format and precision.
+        gate: What it must reach.
         watcher: Told how it goes.
 
     Raises:
@@ -50,7 +53,7 @@ def prove(original: Original, bundle: Path, *, name: str, what: str, watcher: St
         (Side(name, "bundle", engine, described(opened)), answers),
         original.questions,
         files=(file,),
-        gate=GATES[opened.manifest.precision],
+        gate=gate,
     )
 
 
@@ -120,7 +123,7 @@ def confront(
         parity=compare(before.held_out, after.held_out, split.labels, held_out=questions.part, floor=floor),
         classes=_classes(before.held_out, after.held_out, split.labels),
         corruptions=tuple(
-            _strain(kind, before.corrupted[kind], after.corrupted[kind], split.labels)
+            _strain(kind, before.corrupted[kind], after.corrupted[kind], questions.corrupted_labels)
             for kind in questions.corrupted
         ),
         flips=_flips(before.held_out, after.held_out, split.images, split.labels),
@@ -143,9 +146,9 @@ def _classes(
 
 
 def _strain(
-    kind: Corruption, before: NDArray[np.floating], after: NDArray[np.floating], labels: NDArray[np.uint8]
+    kind: Corruption, before: NDArray[np.floating], after: NDArray[np.floating], truth: NDArray[np.uint8]
 ) -> Strain:
-    first, second, truth = before.argmax(axis=1), after.argmax(axis=1), labels[: len(before)]
+    first, second = before.argmax(axis=1), after.argmax(axis=1)
     return Strain(kind, Share.true(first == truth), Share.true(second == truth), Share.true(first == second))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from digits_edge.export.sampling import evenly
 from digits_edge.trainer.assessment import SEED
 from digits_edge.trainer.corruptions import Corruption, corrupt
 from digits_edge.trainer.datasets import Images, Split
@@ -19,13 +20,13 @@ _BATCH = 500
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """Held-out images as they are, and the first of them corrupted.
+    """Held-out images as they are, and some of them corrupted.
 
     Attributes:
         data: Name of the data set.
         part: ``test``, or ``validation`` where the data has no test images.
         split: The images and their labels.
-        corrupted: uint8 ``(M, 28, 28)`` for each corruption: the first M images.
+        corrupted: uint8 ``(M, 28, 28)`` for each corruption, of the same M images.
     """
 
     data: str
@@ -35,9 +36,14 @@ class Questions:
 
     @classmethod
     def of(cls, split: Split, *, data: str, part: str) -> Questions:
-        """Corrupts the first images; the same images give the same questions."""
-        first = split.images[:CORRUPTED]
-        return cls(data, part, split, {kind: corrupt(first, kind, seed=SEED) for kind in Corruption})
+        """Corrupts some of the images, evenly spread; the same images give the same questions."""
+        some = split.images[evenly(len(split), CORRUPTED)]
+        return cls(data, part, split, {kind: corrupt(some, kind, seed=SEED) for kind in Corruption})
+
+    @property
+    def corrupted_labels(self) -> NDArray[np.uint8]:
+        """What the corrupted images show, uint8 ``(M,)``."""
+        return self.split.labels[evenly(len(self.split), CORRUPTED)]
 
     @property
     def total(self) -> int:

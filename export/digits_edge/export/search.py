@@ -2,8 +2,8 @@
 
 A plain int8 that passes is the end of it. One that misses is repaired, the cheap remedies first: other
 calibrators, one scale for all of a layer's weights, channels equalized. If all of them miss, the best is
-kept, and the layers that hurt most go back to float, one by one. All is judged on validation images: the
-held-out ones are for the proof alone.
+kept, and the layers that hurt most go back to float, one by one. All is judged on validation images: test
+images are for the proof alone. Data without test images has no others to prove it on.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from digits_edge.export.equalize import equalize
 from digits_edge.export.network import Affine, Conv, Dense, Network
 from digits_edge.export.onnx_int8 import OnnxQuantizer
 from digits_edge.export.original import StepWatcher
-from digits_edge.export.parity import GATES, Parity, compare
+from digits_edge.export.parity import Parity, compare, gate_for
 from digits_edge.export.race import Speed
+from digits_edge.export.sampling import evenly
 from digits_edge.export.scheme import Calibrator, Scheme
-from digits_edge.export.sensitivity import sensitivities
+from digits_edge.export.sensitivity import Sensitivity, sensitivities
+from digits_edge.export.steadiness import examine
 from digits_edge.export.tflite_int8 import TfliteQuantizer
 from digits_edge.runtime import Format, Precision, Predictions
 from digits_edge.runtime.engines import open_engine
 from digits_edge.trainer.datasets import Split
 
+PASSES = "passes"
 _CHUNK = 32
 _RANKING_IMAGES = 128  # of the calibration images: their activations are in memory at once
 
@@ -105,8 +108,9 @@ class Judge:
         logits = [engine.logits(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
         answers = Predictions.from_logits(np.concatenate(logits), temperature=1.0, threshold=0.0)
         parity = compare(self.answers, answers.probabilities, self.validation.labels, held_out="validation")
-        misses = tuple(GATES[precision].misses(parity))
-        return Candidate(precision, scheme, model, parity, misses, "; ".join(misses) or "passes")
+        gate = gate_for(precision, float_layers=scheme is not None and bool(scheme.float_layers))
+        misses = tuple(gate.misses(parity, examine(self.format, model, images)))
+        return Candidate(precision, scheme, model, parity, misses, "; ".join(misses) or PASSES)
 
 
 def find_int8(
@@ -117,7 +121,7 @@ def find_int8(
     seven_bits: bool,
     float_layers: int,
     watcher: StepWatcher,
-) -> list[Candidate]:
+) -> tuple[list[Candidate], tuple[Sensitivity, ...]]:
     """Tries schemes until one passes.
 
     Args:
@@ -129,7 +133,8 @@ def find_int8(
         watcher: Told what is tried.
 
     Returns:
-        All that was tried, in that order. The last one passes, or none does.
+        All that was tried, in that order: the last one passes, or none does. And the layers, ranked by what
+        int8 costs them; empty where it did not come to that.
 
     Raises:
         ConversionError: The quantizer failed.
@@ -144,23 +149,24 @@ def find_int8(
         return not tried[-1].misses
 
     plain = Scheme(seven_bits=seven_bits)
+    few = calibration[evenly(len(calibration), _RANKING_IMAGES)]
     quantizers: dict[bool, Quantizer] = {False: quantizer(judge.format, network, calibration)}
     if attempt(quantizers[False], plain):
-        return tried
+        return tried, ()
     for scheme in _remedies(plain):
         if scheme.equalized and True not in quantizers:
-            level = equalize(network, calibration[:_RANKING_IMAGES])
+            level = equalize(network, few)
             quantizers[True] = quantizer(judge.format, level, calibration)
         if attempt(quantizers[scheme.equalized], scheme):
-            return tried
+            return tried, ()
     best = max(tried, key=lambda candidate: candidate.parity.agreement).scheme or plain
     kept = quantizers[best.equalized]
-    ranking = sensitivities(kept.network, calibration[:_RANKING_IMAGES], best)
+    ranking = sensitivities(kept.network, few, best)
     for count in range(1, min(float_layers, len(ranking) - 1) + 1):
         worst = {sensitivity.layer for sensitivity in ranking[:count]}
         if attempt(kept, replace(best, float_layers=_in_order(network, worst))):
-            return tried
-    return tried
+            break
+    return tried, ranking
 
 
 def _remedies(plain: Scheme) -> Iterator[Scheme]:

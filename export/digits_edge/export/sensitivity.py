@@ -45,13 +45,13 @@ def sensitivities(network: Network, images: NDArray[np.uint8], scheme: Scheme) -
     outputs = activations(network, images)
     pixels = images.astype(np.float32)[..., None] * np.float32(network.pixel_scale)
     inputs = [pixels, *outputs[:-1]]
-    found = []
+    found: list[Sensitivity] = []
     for index, layer in enumerate(network.layers):
         if not isinstance(layer, Conv | Dense | Affine):
             continue
         behind = network.layers[index + 1 :]
         # Pixels are integers already, and logits stay float.
-        source = _rounded(inputs[index], scheme) if index else inputs[index]
+        source = _rounded(inputs[index], scheme) if found else inputs[index]
         result = through((_quantized(layer, scheme),), source)
         if behind:
             result = _rounded(result, scheme)

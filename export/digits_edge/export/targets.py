@@ -41,7 +41,9 @@ class Target:
             products of a pixel and a weight in 16 bits: 2·255·127 does not fit into them, 2·255·64 does
             (onnxruntime issues 5849 and 14642).
         safe_on: Instruction sets on which int8 ONNX is exact; everything else is exact on any.
-        races: Speed on the machine that exports says something about speed there.
+        machines: Speed is measured on a machine that has one of these; None on any, empty on none: what it
+            says elsewhere is nothing about the target.
+        float_layers: Layers that int8 may put back to float at most.
     """
 
     name: TargetName
@@ -49,7 +51,8 @@ class Target:
     candidates: Mapping[Format, tuple[Precision, ...]]
     seven_bits: bool
     safe_on: tuple[str, ...]
-    races: bool = True
+    machines: tuple[str, ...] | None = None
+    float_layers: int = 100
 
 
 _EVERYWHERE = MappingProxyType({Format.ONNX: (F32, I8), Format.TFLITE: (F32, F16, I8, W8)})
@@ -65,7 +68,14 @@ TARGETS: Mapping[TargetName, Target] = MappingProxyType(
                 TargetName.X86_VNNI, _EVERYWHERE, _FASTEST, seven_bits=False, safe_on=("x86-vnni", "arm64")
             ),
             # Its kernels sum up in 32 bits, with the dot product instructions and without.
-            Target(TargetName.ARM64, _EVERYWHERE, _FASTEST, seven_bits=False, safe_on=("x86-vnni", "arm64")),
+            Target(
+                TargetName.ARM64,
+                _EVERYWHERE,
+                _FASTEST,
+                seven_bits=False,
+                safe_on=("x86-vnni", "arm64"),
+                machines=("arm64",),
+            ),
             # A float unit and megabytes of RAM are what it does not have.
             Target(
                 TargetName.MCU,
@@ -73,7 +83,8 @@ TARGETS: Mapping[TargetName, Target] = MappingProxyType(
                 MappingProxyType({Format.TFLITE: (I8, I16)}),
                 seven_bits=False,
                 safe_on=("any",),
-                races=False,
+                machines=(),
+                float_layers=0,
             ),
         )
     }

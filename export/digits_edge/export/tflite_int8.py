@@ -112,13 +112,19 @@ class TfliteQuantizer:
         for first, second in pairwise(weighted):
             if {first, second} <= floats:
                 floats.update(range(first, second))
-        outputs = iter(_written(self._model))
+        written = _written(self._model)
+        pixels = 0 if isinstance(layers[0], Flatten) else 1  # the reshape of the pixels
+        expected = pixels + sum(map(_operators, layers))
+        if len(written) != expected:
+            raise ConversionError(
+                f"TFLite made {len(written)} operators of {self.network.name!r}; expected {expected}, so its "
+                "layers cannot be told apart"
+            )
+        outputs = iter(written[pixels:])
         names: list[str] = []
-        if not isinstance(layers[0], Flatten):
-            next(outputs)  # the reshape of the pixels
         for index, layer in enumerate(layers):
-            written = [next(outputs) for _ in range(_operators(layer))]
-            names += written if index in floats else []
+            own = [next(outputs) for _ in range(_operators(layer))]
+            names += own if index in floats else []
         return names
 
 

@@ -11,7 +11,7 @@ from digits_edge.runtime.manifest import Manifest
 
 _CPUINFO = Path("/proc/cpuinfo")
 _ARM64 = frozenset({"aarch64", "arm64"})
-_X86 = frozenset({"x86_64", "i686", "i386"})
+_X86 = frozenset({"x86_64", "amd64", "x86", "i686", "i386", ""})
 _VNNI = frozenset({"avx512_vnni", "avx_vnni"})  # Linux' names of the two encodings
 
 
@@ -48,7 +48,7 @@ def instruction_sets(machine: str | None = None, cpuinfo: Path = _CPUINFO) -> fr
     if machine in _ARM64:
         return frozenset({"arm64"})
     if machine not in _X86:
-        return None
+        return frozenset()
     try:
         lines = cpuinfo.read_text("utf-8", errors="replace").splitlines()
     except OSError:

@@ -33,6 +33,7 @@ SAVED: dict[str, Any] = {
                 "exported": 0.9968,
                 "tried": [TRIED, {**TRIED, "speed": None}],
                 "images": 10_000,
+                "validation": 6_000,
                 "machine": "a processor",
             },
             "stats": {"median": 9.8},
@@ -66,7 +67,7 @@ def test_sources_are_found_at_any_depth_and_told(tmp_path: Path) -> None:
     place.mkdir(parents=True)
     (place / "micro.json").write_text(json.dumps(told))
     text = "\n\n".join(exported([], read_sources(tmp_path)))
-    row = "| `edge-c-int8` | 70,208 | 13,728 | 2,000 test | 99.80% | 99.95% | Conv2D, Reshape |"
+    row = "| `series/edge-c-int8` | 70,208 | 13,728 | 2,000 test | 99.80% | 99.95% | Conv2D, Reshape |"
     assert row in text
     assert "How long" not in text
 

@@ -94,7 +94,7 @@ def proof_with(mnist: Dataset) -> ProofMaker:
         first[lost : lost + won] = (truth[lost : lost + won] + 1) % 10
         part = slice(lost + won, lost + won + wavered)
         first[part], second[part] = (truth[part] + 1) % 10, (truth[part] + 2) % 10
-        corrupted = {kind: answers(truth[: len(asked)], 0.9) for kind, asked in questions.corrupted.items()}
+        corrupted = dict.fromkeys(questions.corrupted, answers(questions.corrupted_labels.astype(int), 0.9))
         return confront(
             (Side(names[0], "run", "keras 3", {}), Answers(answers(first, 0.9), corrupted)),
             (Side(names[1], "bundle", "onnxruntime 1", {}), Answers(answers(second, 0.8), corrupted)),

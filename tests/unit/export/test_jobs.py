@@ -60,10 +60,17 @@ def test_what_onnx_does_not_do_well_is_refused_with_the_reason(precision: Precis
     assert jobs_for(tuple(Format), (precision,), GENERIC) == (Job(Format.TFLITE, precision),)
 
 
+def test_what_is_named_is_made_or_nothing_is() -> None:
+    with pytest.raises(InputError, match="no float16 onnx"):
+        jobs_for((Format.ONNX,), (Precision.FLOAT16, Precision.INT8), GENERIC)
+
+
 def test_a_microcontroller_gets_integers() -> None:
     assert jobs_for(tuple(Format), (Several.ALL,), MCU) == (FOR_C,)
     with pytest.raises(InputError, match="mcu runs no onnx; ask for --format c or tflite"):
         jobs_for((Format.ONNX,), (Precision.INT8,), MCU)
+    with pytest.raises(InputError, match="has no floats; ask for int8 or int16x8"):
+        jobs_for((Format.TFLITE,), (Precision.FLOAT32,), MCU)
 
 
 @pytest.mark.parametrize("name", TargetName)

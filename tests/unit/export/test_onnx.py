@@ -19,7 +19,7 @@ from digits_edge.export.errors import ConversionError
 from digits_edge.export.fold import fold
 from digits_edge.export.onnx import to_onnx
 from digits_edge.export.onnx_int8 import OnnxQuantizer
-from digits_edge.export.scheme import Scheme
+from digits_edge.export.scheme import Calibrator, Scheme
 from digits_edge.runtime.engines import OnnxEngine
 from digits_edge.trainer.architectures import Architecture, build
 
@@ -315,6 +315,27 @@ def test_int8_answers_as_float_does_nearly_always(
     )
     rounded = OnnxEngine(quantized(network, calibration).SerializeToString()).logits(digits)
     assert np.abs(rounded - exact).max() < 0.1 * np.ptp(exact)
+
+
+def test_the_first_biases_are_rounded_by_the_scale_that_pixels_have(
+    chain: Chain, calibration: NDArray[np.uint8]
+) -> None:
+    """Even where hardly an image has full ink, and a calibrator would cut what it takes for an outlier."""
+    from keras import layers
+
+    model = chain(layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(10, activation="softmax"))
+    pale = calibration // 2
+    pale[0, 14, 14] = 255
+    quantizer = OnnxQuantizer(fold(model, pixel_scale=1 / 255), pale)
+    import onnx
+
+    graph = onnx.load_from_string(quantizer.quantize(Scheme(Calibrator.PERCENTILE)))
+    values = constants(graph)
+    sources = {node.output[0]: node for node in graph.graph.node if node.op_type == "DequantizeLinear"}
+    convolution = next(node for node in graph.graph.node if node.op_type == "Conv")
+    pixels, weights, bias = (values[sources[name].input[1]] for name in convolution.input)
+    assert pixels == np.float32(1 / 255)
+    assert np.allclose(bias, pixels * weights, rtol=1e-6)
 
 
 def test_calibration_images_without_full_ink_are_refused(

@@ -14,6 +14,7 @@ from digits_edge.export.comparison import compare_models, without_temperature
 from digits_edge.export.elsewhere import Elsewhere
 from digits_edge.export.proof import FileProof, Proof
 from digits_edge.export.questions import CORRUPTED, Questions, ask
+from digits_edge.export.sampling import evenly
 from digits_edge.export.steadiness import Steadiness
 from digits_edge.runtime import InputError, Recognizer
 from digits_edge.runtime.predictions import Predictions
@@ -71,7 +72,8 @@ def test_the_counts_are_those_of_whoever_counts_again(found: Proof, few: Path) -
         images, truth = data["x_test"], data["y_test"]
     with Recognizer.load(FIRST) as one, Recognizer.load(SECOND) as other:
         first, second = one.predict(images), other.predict(images)
-        corrupted = corrupt(images[:CORRUPTED], Corruption.STROKE_GAP, seed=SEED)
+        rows = evenly(len(images), CORRUPTED)
+        corrupted = corrupt(images[rows], Corruption.STROKE_GAP, seed=SEED)
         torn, torn_too = one.predict(corrupted).labels, other.predict(corrupted).labels
     parity = found.parity
     assert (parity.images, parity.held_out) == (600, "test")
@@ -79,12 +81,12 @@ def test_the_counts_are_those_of_whoever_counts_again(found: Proof, few: Path) -
     assert found.right[1].count == (second.labels == truth).sum() > 400
     assert parity.disagreements == (first.labels != second.labels).sum() > 0
     (strain,) = [strain for strain in found.corruptions if strain.kind is Corruption.STROKE_GAP]
-    assert strain.original.count == (torn == truth[:CORRUPTED]).sum()
-    assert strain.exported.count == (torn_too == truth[:CORRUPTED]).sum()
+    assert strain.original.count == (torn == truth[rows]).sum()
+    assert strain.exported.count == (torn_too == truth[rows]).sum()
     assert strain.agreement.count == (torn == torn_too).sum() < CORRUPTED
     assert {strain.kind for strain in found.corruptions} == set(Corruption)
-    rows = np.flatnonzero(first.labels != second.labels)
-    assert sorted(flip.row for flip in found.flips) == rows.tolist()
+    changed = np.flatnonzero(first.labels != second.labels)
+    assert sorted(flip.row for flip in found.flips) == changed.tolist()
     for flip in found.flips:
         assert (flip.original, flip.exported) == (first.labels[flip.row], second.labels[flip.row])
         assert flip.label == truth[flip.row]

@@ -109,7 +109,7 @@ def judge(network: Network, kind: Format, split: Split) -> Judge:
 def find(validation: Split, images: NDArray[np.uint8]) -> Callable[..., list[Candidate]]:
     def search(network: Network, kind: Format, float_layers: int = 3) -> list[Candidate]:
         steps = Steps()
-        found = find_int8(
+        found, ranking = find_int8(
             network,
             images,
             judge(network, kind, validation),
@@ -118,6 +118,8 @@ def find(validation: Split, images: NDArray[np.uint8]) -> Callable[..., list[Can
             watcher=steps,
         )
         assert len(steps.seen) == len(found)
+        used = [candidate.scheme for candidate in found if candidate.scheme is not None]
+        assert bool(ranking) == any(scheme.float_layers for scheme in used)
         return found
 
     return search

@@ -25,6 +25,7 @@ FLAGS = "processor\t: 0\nmodel name\t: a processor with avx512_vnni in its name\
         ("x86_64", "", set()),
         ("aarch64", "", {"arm64"}),
         ("arm64", "", {"arm64"}),
+        ("riscv64", "", set()),
     ],
 )
 def test_what_linux_says_of_a_processor(tmp_path: Path, machine: str, flags: str, found: set[str]) -> None:
@@ -33,7 +34,7 @@ def test_what_linux_says_of_a_processor(tmp_path: Path, machine: str, flags: str
     assert instruction_sets(machine, cpuinfo) == frozenset(found)
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "riscv64"])
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64"])
 def test_where_nobody_can_be_asked_nothing_is_claimed(tmp_path: Path, machine: str) -> None:
     assert instruction_sets(machine, tmp_path / "nowhere") is None
 
