@@ -9,7 +9,8 @@ MEASURED  := onnx-int8 tflite-int8 onnx-float32
 BOTH      := --format onnx --format tflite --precision float32 --precision int8
 EVERYTHING := --format all --precision all
 EDGE      := $(BIN)/digits-edge
-TEACHERS  := $(foreach seed,0 1 2,--teacher models/cnn-strong/cnn-strong-$(seed)-onnx-int8)
+TEACHERS  := $(foreach net,cnn-strong edge-wide,$(foreach seed,0 1 2,models/$(net)/$(net)-$(seed)-onnx-int8))
+,         := ,
 DEFAULT   := runtime/digits_edge/runtime/models/default
 
 # pip reads these two; the second holds for what builds the packages.
@@ -46,10 +47,12 @@ $(DEMO)/run/metrics.json: | $(INSTALLED)
 models: $(INSTALLED) ## Train what is missing in models/, and export and prove it anew (long; goes on where it was stopped)
 	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
 	$(call series,models/cnn-strong,--arch cnn --recipe strong)
+	$(call series,models/edge-wide,--arch edge --recipe strong --widths 32$(,)64$(,)128$(,)128 --epochs 40)
+	for net in cnn-strong edge-wide; do for seed in 0 1 2; do $(EDGE) export models/$$net/seed-$$seed \
+	  --name $$net-$$seed --out models/$$net || exit; done; done
 	$(EDGE) export models/cnn-notebook --name cnn-notebook $(BOTH) --out models
-	for seed in 0 1 2; do $(EDGE) export models/cnn-strong/seed-$$seed --name cnn-strong-$$seed --out models/cnn-strong || exit; done
 	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(BOTH) --out models
-	$(call series,models/edge-distill,--arch edge --recipe distill $(TEACHERS))
+	$(call series,models/edge-distill,--arch edge --recipe distill $(TEACHERS:%=--teacher %))
 	$(EDGE) export models/edge-distill/seed-0 $(EVERYTHING) --out models
 	for seed in 1 2; do $(EDGE) export models/edge-distill/seed-$$seed --name edge-seed-$$seed $(BOTH) \
 	  --out models/edge-distill || exit; done
@@ -68,7 +71,7 @@ WIDTHS := 8,16,32,32 12,24,40,40 12,28,44,40 16,30,48,40 24,48,64,64
 
 widths: $(INSTALLED) ## Train the small network in other widths, for accuracy against cost (an hour)
 	for widths in $(WIDTHS); do name=models/edge-widths/$$(echo $$widths | tr , -); \
-	  $(call train,$$name,--arch edge --recipe distill --seed 0 --widths $$widths $(TEACHERS)) \
+	  $(call train,$$name,--arch edge --recipe distill --seed 0 --widths $$widths $(TEACHERS:%=--teacher %)) \
 	  && $(EDGE) export $$name --name $$(basename $$name) --out models/edge-widths || exit; done
 
 evaluations: $(INSTALLED) ## Evaluate every bundle of models/: calibration, rejection, robustness
@@ -76,6 +79,7 @@ evaluations: $(INSTALLED) ## Evaluate every bundle of models/: calibration, reje
 	for bundle in $(notdir $(patsubst %/manifest.json,%,$(wildcard models/*/manifest.json))); do \
 	  $(EDGE) evaluate models/$$bundle --out evaluation/$$bundle && \
 	  cp evaluation/$$bundle/evaluation.json models/evaluations/$$bundle.json || exit; done
+	$(EDGE) evaluate $(TEACHERS) --out evaluation/teachers && cp evaluation/teachers/evaluation.json models/evaluations/teachers.json
 	for picture in risk-coverage corruptions non-digits; do \
 	  cp evaluation/edge-onnx-int8/$$picture.png docs/edge-$$picture.png || exit; done
 

@@ -116,3 +116,22 @@ def test_c_sources_come_with_the_bundle_they_are_made_of(
     told = json.loads((tmp_path / "bundles" / "edge-c-int8" / "micro.json").read_text())
     manifest = json.loads((tmp_path / "bundles" / "edge-tflite-int8" / "manifest.json").read_text())
     assert manifest["model"]["sha256"] in json.dumps(told)
+
+
+@pytest.mark.slow
+def test_c_sources_can_be_made_of_a_bundle_that_is_there(tmp_path: Path, cli: Callable[..., Done]) -> None:
+    pytest.importorskip("tflite_micro", reason="there is no TensorFlow Lite Micro for this platform")
+    bundle = Path(__file__).parents[2] / "models" / "edge-tflite-int8"
+    done = cli("export", bundle, "--format", "c", "--out", tmp_path, "--json")
+    assert done.code == 0
+    (told,) = json.loads(done.out)
+    assert told["kind"] == "c"
+    assert told["proof"]["agreement"] >= 0.999
+    assert [path.name for path in tmp_path.iterdir()] == ["edge-c-int8"]
+
+
+def test_a_bundle_is_no_run(tmp_path: Path, cli: Callable[..., Done]) -> None:
+    bundle = Path(__file__).parents[2] / "models" / "edge-tflite-int8"
+    done = cli("export", bundle, "--out", tmp_path)
+    assert done.code == 2
+    assert done.err.startswith("error: ")
