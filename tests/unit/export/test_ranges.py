@@ -57,6 +57,13 @@ def test_mse_rounds_values_better_than_any_other_rule(bell: NDArray[np.float32])
     assert min(errors, key=lambda calibrator: errors[calibrator]) is Calibrator.MSE
 
 
+@pytest.mark.parametrize("calibrator", [Calibrator.MSE, Calibrator.ENTROPY])
+def test_the_zeros_that_a_relu_makes_tell_nothing(bell: NDArray[np.float32], calibrator: Calibrator) -> None:
+    near = bell[1:]
+    drowned = np.concatenate([near, np.zeros(20 * len(near), np.float32)])
+    assert Statistics.of(drowned).range(calibrator) == Statistics.of(near).range(calibrator)
+
+
 @pytest.mark.parametrize("calibrator", Calibrator)
 def test_a_tensor_that_is_always_zero_has_no_range(calibrator: Calibrator) -> None:
     assert Statistics.of(np.zeros(10, np.float32)).range(calibrator) == (0, 0)

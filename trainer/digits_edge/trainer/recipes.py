@@ -125,7 +125,7 @@ def recipe(name: RecipeName, architecture: Architecture) -> Recipe:
     distillation = Distillation() if name is RecipeName.DISTILL else None
     if architecture is Architecture.CNN:
         return Cosine(epochs=20, batch_size=128, learning_rate=2e-3, distillation=distillation)
-    epochs = 30 if distillation else 50
+    epochs = 48 if distillation else 50
     return Cosine(epochs=epochs, batch_size=256, learning_rate=3e-3, distillation=distillation)
 
 
