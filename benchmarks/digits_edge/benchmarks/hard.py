@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import keras
+from typing import Any
 
 LOUDER = 200
 
 
-def loud_channel(model: keras.Model, *, channel: int = 5, factor: float = LOUDER) -> None:
+def loud_channel(model: Any, *, channel: int = 5, factor: float = LOUDER) -> None:
     """Makes one channel behind the small network's first layer louder, and has the next layer listen less.
 
     The range of that layer's output is then the loud channel's, and the others share the few steps that it
     leaves them. In floats nothing changes but rounding.
 
     Args:
-        model: The small network (`Architecture.EDGE`); changed in place.
+        model: The small network (`Architecture.EDGE`), a Keras model; changed in place.
         channel: Which channel.
         factor: How much louder.
     """
