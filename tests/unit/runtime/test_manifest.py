@@ -152,7 +152,11 @@ OUT_OF_RANGE: list[tuple[str, Any, str]] = [
     ("name", "\ud800", r"name is '\\ud800'"),
     ("format", "keras", "format is 'keras'; this runtime knows onnx, tflite"),
     ("format", "ONNX", "format is 'ONNX'"),
-    ("precision", "int4", "precision is 'int4'; this runtime knows float32, int8"),
+    (
+        "precision",
+        "int4",
+        "precision is 'int4'; this runtime knows float32, float16, int8, int16x8, weights8",
+    ),
     ("model.path", "", "model: path is ''"),
     ("model.path", "../model.onnx", "model: path is"),
     ("model.path", "/model.onnx", "model: path is"),
