@@ -49,7 +49,7 @@ models: $(INSTALLED) ## Train what is missing in models/, and export and prove i
 	$(call series,models/cnn-strong,--arch cnn --recipe strong)
 	$(call series,models/edge-wide,--arch edge --recipe strong --widths 32$(,)64$(,)128$(,)128 --epochs 40)
 	for net in cnn-strong edge-wide; do for seed in 0 1 2; do $(EDGE) export models/$$net/seed-$$seed \
-	  --name $$net-$$seed --out models/$$net || exit; done; done
+	  --target x86-avx2 --name $$net-$$seed --out models/$$net || exit; done; done
 	$(EDGE) export models/cnn-notebook --name cnn-notebook $(BOTH) --out models
 	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(BOTH) --out models
 	$(call series,models/edge-distill,--arch edge --recipe distill $(TEACHERS:%=--teacher %))

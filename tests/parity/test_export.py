@@ -159,7 +159,7 @@ def test_steps_are_told_from_beginning_to_end(run: Run, tmp_path: Path, watcher:
     assert steps == [
         "Keras answers, validation",
         "Keras answers",
-        "trying onnx int8: min-max, per channel, 7-bit weights",
+        "trying onnx int8: min-max, per channel",
         "proving onnx int8",
         "other batches and engines, onnx int8",
         "confidence of onnx int8",

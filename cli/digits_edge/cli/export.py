@@ -73,8 +73,8 @@ def export(
     target: Annotated[
         TargetChoice,
         typer.Option(
-            help="Where it is to run. generic: exact on any processor. x86-vnni, arm64: int8 ONNX keeps its "
-            "eighth bit, which other x86 processors cannot compute with exactly. mcu: int8 TFLite and C only."
+            help="Where it is to run. generic: int8 ONNX is exact on x86 with VNNI and on 64-bit ARM; elsewhere "
+            "the runtime warns. x86-avx2: exact on any processor, by weights of 7 bits. mcu: int8 TFLite and C."
         ),
     ] = TargetChoice.GENERIC,
     layout: Annotated[

@@ -143,7 +143,7 @@ def _require_processor(request: Request) -> None:
     if int8 and "any" not in target.safe_on and here is not None and here.isdisjoint(target.safe_on):
         raise SetupError(
             f"int8 ONNX for {target.name.value} cannot be proved on this processor, which computes it "
-            f"inexactly; export on {' or '.join(target.safe_on)}, or with --target generic"
+            f"inexactly; export on {' or '.join(target.safe_on)}, or with --target x86-avx2"
         )
 
 

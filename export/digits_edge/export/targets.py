@@ -62,22 +62,22 @@ class Target:
 _EVERYWHERE = MappingProxyType({Format.ONNX: (F32, I8), Format.TFLITE: (F32, F16, I8, W8)})
 _FASTEST = MappingProxyType({Format.ONNX: (I8, F32), Format.TFLITE: (I8, W8, F16, F32)})
 
+_EXACT = ("x86-vnni", "arm64")  # where eight bits are
+
 TARGETS: Mapping[TargetName, Target] = MappingProxyType(
     {
         target.name: target
         for target in (
-            Target(TargetName.GENERIC, _EVERYWHERE, _FASTEST, seven_bits=True, safe_on=("any",)),
+            Target(TargetName.GENERIC, _EVERYWHERE, _FASTEST, seven_bits=False, safe_on=_EXACT),
             Target(TargetName.X86_AVX2, _EVERYWHERE, _FASTEST, seven_bits=True, safe_on=("any",)),
-            Target(
-                TargetName.X86_VNNI, _EVERYWHERE, _FASTEST, seven_bits=False, safe_on=("x86-vnni", "arm64")
-            ),
+            Target(TargetName.X86_VNNI, _EVERYWHERE, _FASTEST, seven_bits=False, safe_on=_EXACT),
             # Its kernels sum up in 32 bits, with the dot product instructions and without.
             Target(
                 TargetName.ARM64,
                 _EVERYWHERE,
                 _FASTEST,
                 seven_bits=False,
-                safe_on=("x86-vnni", "arm64"),
+                safe_on=_EXACT,
                 machines=("arm64",),
             ),
             # A float unit and megabytes of RAM are what it does not have.

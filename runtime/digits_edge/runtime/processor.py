@@ -26,7 +26,7 @@ def warn_if_inexact(manifest: Manifest) -> None:
     if here is not None and here.isdisjoint(manifest.safe_on):
         warnings.warn(
             f"{manifest.name} is exact on {', '.join(manifest.safe_on)} only, and this processor has none of "
-            "them: some answers may differ; export it with --target generic",
+            "them: some answers may differ; export it with --target x86-avx2",
             InexactProcessorWarning,
             stacklevel=3,
         )

@@ -53,7 +53,7 @@ def test_a_bundle_for_other_processors_warns_and_works(
         pytest.skip("nothing is known of this processor")
     foreign = safe_on(tiny, tmp_path, ["s390x-nnpa"])
     with pytest.warns(
-        InexactProcessorWarning, match="exact on s390x-nnpa only.*export it with --target generic"
+        InexactProcessorWarning, match="exact on s390x-nnpa only.*export it with --target x86-avx2"
     ):
         recognizer = Recognizer.load(foreign)
     assert (recognizer.predict(digits).labels == labels).mean() > 0.9
