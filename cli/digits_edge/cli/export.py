@@ -73,9 +73,9 @@ def export(
     target: Annotated[
         TargetChoice,
         typer.Option(
-            help="Where it is to run. generic: int8 ONNX is exact on x86 with VNNI and on 64-bit ARM, and the "
-            "runtime warns elsewhere. x86-avx2: exact on any processor, by weights of 7 bits. mcu: integers "
-            "only, as TFLite and C."
+            help="Where it is to run. generic: int8 ONNX is exact on x86 with VNNI and on 64-bit ARM, and "
+            "elsewhere the runtime warns. x86-avx2: exact on any processor, by weights of 7 bits. mcu: "
+            "integers only, as TFLite and C."
         ),
     ] = TargetChoice.GENERIC,
     layout: Annotated[
