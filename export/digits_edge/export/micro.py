@@ -48,6 +48,7 @@ from digits_edge.trainer.runs import installed_version
 MICRO_FILE = "micro.json"
 IMAGES = 2000  # one at a time, they take a minute for a small network
 MIN_AGREEMENT = 0.999
+_MULTIPLY_ADDS = 20_000_000_000  # of a proof: TFLM's plain kernels do some 300 million a second on a PC
 
 _KIND = Kind(MICRO_FILE, "export of C sources")
 _REPORTED_EACH = 50
@@ -125,6 +126,19 @@ class Micro:
         }
 
 
+def images_for(multiply_adds: object) -> int:
+    """How many images to prove a network on, so that its proof ends in a minute or so.
+
+    Args:
+        multiply_adds: For one image, as a manifest's provenance has it; anything else counts as few.
+
+    Returns:
+        2,000 for a small network, fewer for a large one, 100 at least.
+    """
+    each = multiply_adds if isinstance(multiply_adds, int) and multiply_adds > 0 else 1
+    return max(100, min(IMAGES, _MULTIPLY_ADDS // each))
+
+
 def export_micro(
     bundle: Path,
     out: Path,
@@ -132,7 +146,7 @@ def export_micro(
     watcher: StepWatcher,
     *,
     held_out_name: str = "test",
-    images: int = IMAGES,
+    images: int | None = None,
 ) -> Micro:
     """Writes a bundle's model as C sources, once TFLM has shown that it computes the same.
 
@@ -142,7 +156,7 @@ def export_micro(
         held_out: Images that training never saw.
         watcher: Told how the proof goes.
         held_out_name: Where they come from: ``test`` or ``validation``.
-        images: How many of them to prove it on, spread evenly.
+        images: How many of them to prove it on, spread evenly; by default as many as `images_for` says.
 
     Raises:
         SetupError: TFLM is not installed.
@@ -168,7 +182,7 @@ def stage_micro(
     watcher: StepWatcher,
     *,
     held_out_name: str = "test",
-    images: int = IMAGES,
+    images: int | None = None,
 ) -> tuple[Path, Micro]:
     """`export_micro` but for the publishing: for exports that publish all they make, or nothing.
 
@@ -180,6 +194,7 @@ def stage_micro(
     read = read_bundle(bundle)
     manifest = read.manifest
     require_int8_tflite(manifest)
+    images = images_for(manifest.provenance.get("multiply_adds")) if images is None else images
     if images < 1:
         raise InputError(f"{images} images; expected at least one to prove the model on")
     litert = open_engine(Format.TFLITE, read.model)  # first, as it checks that the file is whole
