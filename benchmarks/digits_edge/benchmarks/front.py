@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 PICTURE = "edge-front.png"
 _ABOUT = (
-    "Edge networks of several widths, trained alike with one seed; int8 ONNX in the runtime. Validation "
-    "images, since a choice is made by them. A network is on the front if none is both smaller and better."
+    "Edge networks of several widths, one seed each, by the commands above; int8 ONNX in the runtime. "
+    "Validation images, since a choice is made by them. A network is on the front if none is smaller and "
+    "better, too."
 )
 
 
