@@ -313,9 +313,10 @@ def test_the_command_compares(tmp_path: Path) -> None:
     done = cli("--diff", *both, "--plot", tmp_path / "both.png", "--batch", "8")
     assert done.returncode == 0, done.stderr
     assert "provenance.commands" in done.stdout
-    assert "uint8 0.0213" in done.stdout
     assert (tmp_path / "both.png").stat().st_size > 10_000
     values = json.loads(cli("--diff", *both, "--json").stdout)
+    (second,) = (layer["first"]["output"] for layer in values["layers"] if layer["name"] == "conv2")
+    assert f"uint8 {second['quantization']['scale']['min']:.3g}" in done.stdout
     assert {"field": "format", "first": "onnx", "second": "tflite"} in values["manifest"]
     assert values["layers"][1]["second"]["bytes"] < values["layers"][1]["first"]["bytes"]
 
