@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,17 +44,18 @@ export(request_for(Run(Path(sys.argv[1])), out=Path(sys.argv[2]), jobs=jobs), De
 """
 
 
-def start(out: Path) -> subprocess.Popen[bytes]:
+@contextmanager
+def started(out: Path) -> Iterator[subprocess.Popen[bytes]]:
     """An export that is about to begin."""
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", CHILD, str(RUN), str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"ready\n"
-    return child
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        yield child
 
 
 def digest(bundle: Path) -> str | None:
@@ -67,10 +70,10 @@ def digest(bundle: Path) -> str | None:
 @pytest.mark.slow
 def test_killed_at_twenty_moments(tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "bundles"
-    child = start(whole)
-    began = time.monotonic()
-    assert child.wait() == 0
-    duration = time.monotonic() - began
+    with started(whole) as child:
+        began = time.monotonic()
+        assert child.wait() == 0
+        duration = time.monotonic() - began
     new = digest(whole / "edge-onnx-int8")
 
     target = out / "edge-onnx-int8"
@@ -80,11 +83,11 @@ def test_killed_at_twenty_moments(tmp_path: Path) -> None:
     moments = random.Random(20)
     killed = 0
     for _ in range(20):
-        child = start(out)
-        # A bit beyond the end, as some exports are quicker than the first.
-        time.sleep(moments.uniform(0, 1.05 * duration))
-        child.send_signal(signal.SIGKILL)
-        killed += child.wait() == -signal.SIGKILL
+        with started(out) as child:
+            # A bit beyond the end, as some exports are quicker than the first.
+            time.sleep(moments.uniform(0, 1.05 * duration))
+            child.send_signal(signal.SIGKILL)
+            killed += child.wait() == -signal.SIGKILL
         assert digest(target) in (old, new, None)
         assert [path.name for path in out.iterdir() if not path.name.startswith(".")] in (
             ["edge-onnx-int8", "export.log"],
@@ -93,6 +96,7 @@ def test_killed_at_twenty_moments(tmp_path: Path) -> None:
         )
     assert killed >= 10
 
-    assert start(out).wait() == 0
+    with started(out) as child:
+        assert child.wait() == 0
     assert digest(target) == new
     assert {path.name for path in out.iterdir()} == {"edge-onnx-int8", "export.log"}

@@ -14,9 +14,9 @@ from digits_edge.export.race import race
 from digits_edge.export.scheme import Scheme
 from digits_edge.export.search import PASSES, Candidate, Judge, find_int8, quantizer
 from digits_edge.export.sensitivity import Sensitivity
-from digits_edge.export.targets import Target
+from digits_edge.export.targets import REFUSED, Target
 from digits_edge.export.tflite import to_tflite
-from digits_edge.runtime import Format, Precision
+from digits_edge.runtime import Format, InputError, Precision
 from digits_edge.runtime.processor import instruction_sets
 
 if TYPE_CHECKING:
@@ -76,7 +76,12 @@ def convert(
 
     Returns:
         The model file's bytes: uint8 ``(N, 28, 28)`` in, logits ``(N, 10)`` out.
+
+    Raises:
+        InputError: The format has no such precision.
     """
+    if (format, precision) in REFUSED:
+        raise InputError(f"no {precision.value} {format.value}: {REFUSED[format, precision]}")
     if precision is Precision.INT8:
         return quantizer(format, fold(model, pixel_scale=1 / 255), calibration).quantize(Scheme())
     raw = fold(model, pixel_scale=1.0)

@@ -366,6 +366,7 @@ PROGRAM = """
 import hashlib, sys
 import keras
 from digits_edge.export.selection import convert
+from digits_edge.export.targets import REFUSED
 from digits_edge.runtime import Format, Precision
 from digits_edge.trainer.datasets import load_dataset
 
@@ -373,6 +374,8 @@ model = keras.models.load_model(sys.argv[1], compile=False)
 calibration = load_dataset().train.images[:64]
 for format in Format:
     for precision in Precision:
+        if (format, precision) in REFUSED:
+            continue
         print("sha", hashlib.sha256(convert(model, format, precision, calibration)).hexdigest())
 """
 
@@ -395,5 +398,5 @@ def test_converting_in_another_process_gives_the_same_bytes(chain: Chain, tmp_pa
         return [line for line in done.stdout.splitlines() if line.startswith("sha ")]
 
     first = digests("1")
-    assert len(set(first)) == 4
+    assert len(set(first)) == 7
     assert first == digests("2")
