@@ -28,13 +28,13 @@ help: ## List what there is to make
 demo: $(DEMO)/run/metrics.json ## Train, export, prove, measure and classify: the whole path on real digits, in demo/
 	rm -rf $(DEMO)/bundles $(DEMO)/samples $(DEMO)/submission.csv
 	$(EDGE) export $(DEMO)/run --format all --precision all --out $(DEMO)/bundles
-	$(EDGE) bench $(DEMO)/bundles/*/ --run $(DEMO)/run --quick --save $(DEMO)/bench.json --plot $(DEMO)/bench.png
+	$(EDGE) bench $(DEMO)/bundles/*-onnx-*/ $(DEMO)/bundles/*-tflite-*/ --run $(DEMO)/run --quick --save $(DEMO)/bench.json --plot $(DEMO)/bench.png
 	$(EDGE) samples $(DEMO)/samples
 	$(EDGE) predict $(DEMO)/samples/test.csv --bundle $(DEMO)/bundles/edge-onnx-int8 --submission $(DEMO)/submission.csv
 	$(EDGE) predict $(DEMO)/samples/pictures --bundle $(DEMO)/bundles/edge-onnx-int8
 	@printf '%s\n' '' 'All of it lies here:' \
 	  '  $(DEMO)/run             the trained model, its history, metrics and pictures' \
-	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.json and MODEL_CARD.md' \
+	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.html and MODEL_CARD.md, and C sources' \
 	  '  $(DEMO)/bench.json      the measurements, and their plot in bench.png' \
 	  '  $(DEMO)/samples         a test.csv in Kaggle'"'"'s format, and a few pictures' \
 	  '  $(DEMO)/submission.csv  the answers to that test.csv' \
