@@ -34,7 +34,7 @@ def teacher() -> Path:
 
 
 def filled(root: Path, teacher: Path, digits: Split, watcher: Any, **changes: Any) -> Pool:
-    options = {"deformation": Deformation(), "copies": 2, "seed": 3, **changes}
+    options = {"deformation": Deformation(), "untouched": 0.25, "copies": 2, "seed": 3, **changes}
     known = {str(teacher): read_bundle(teacher).manifest.model.sha256}
     return fill_pool(root, known, digits, watcher=watcher, **options)
 
@@ -44,12 +44,12 @@ def pool(teacher: Path, digits: Split, silent: Watch, tmp_path_factory: pytest.T
     return filled(tmp_path_factory.mktemp("pool"), teacher, digits, silent())
 
 
-def test_the_pool_holds_deformed_digits_and_what_the_teacher_says(
+def test_the_pool_holds_digits_most_of_them_deformed_and_what_the_teacher_says(
     pool: Pool, teacher: Path, digits: Split
 ) -> None:
     images, answers = pool.load(0)
     assert images.shape == (300, 28, 28)
-    assert (images != digits.images).any(axis=(1, 2)).mean() > 0.99
+    assert 0.65 < (images != digits.images).any(axis=(1, 2)).mean() < 0.85  # a quarter is left as it is
     with Recognizer.load(teacher) as recognizer:
         np.testing.assert_allclose(answers, recognizer.predict(images).probabilities, atol=1e-6)
     assert not np.array_equal(images, pool.load(1)[0])
@@ -71,6 +71,7 @@ def test_a_filled_pool_is_kept_and_a_broken_off_one_completed(
     "changes",
     [
         {"deformation": Deformation(degrees=1)},
+        {"untouched": 0.5},
         {"seed": 4},
         {"digits": "fewer"},
     ],
@@ -139,6 +140,7 @@ def test_only_a_distillation_has_teachers(
             {str(default_bundle()): "0" * 64},
             digits,
             deformation=Deformation(),
+            untouched=0.25,
             copies=2,
             seed=0,
             watcher=silent(),

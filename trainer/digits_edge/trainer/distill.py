@@ -1,4 +1,4 @@
-"""What a small network learns from: deformed digits, answered by larger networks (Hinton et al. 2015)."""
+"""What a small network learns from: digits, answered by larger networks (Hinton et al. 2015)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NOT_HALVED = (1, 6, 8)
 
 @dataclass(frozen=True)
 class Pool:
-    """Blocks of deformed digits with the teachers' answers; one file each, written once.
+    """Blocks of digits, most of them deformed, with the teachers' answers; one file each, written once.
 
     Attributes:
         directory: Where the blocks are.
@@ -91,11 +91,12 @@ def fill_pool(
     digits: Split,
     *,
     deformation: Deformation,
+    untouched: float,
     copies: int,
     seed: int,
     watcher: Watcher,
 ) -> Pool:
-    """Deforms the training digits and has all teachers answer them; what is there already is kept.
+    """Deforms most of the training digits and has all teachers answer them; what is there already is kept.
 
     The pool's directory is named after everything that it depends on, so that runs with other seeds share it.
 
@@ -104,8 +105,9 @@ def fill_pool(
         teachers: Bundles, each with its model's SHA-256; their answers are averaged.
         digits: Training digits, and none that validate.
         deformation: How far they are deformed.
+        untouched: Part of them that stays as it is, 0 to 1.
         copies: Blocks, each with every digit once.
-        seed: Draws the deformations.
+        seed: Draws the deformations, and what stays untouched.
         watcher: Told how it goes.
 
     Raises:
@@ -120,14 +122,17 @@ def fill_pool(
         for teacher, expected, found in zip(teachers, teachers.values(), digests, strict=True):
             if found != expected:
                 raise RunError(f"{teacher}: another model than this run began with; start a new run")
-        facts = (digits.digest(), sorted(digests), deformation, seed)
+        facts = (digits.digest(), sorted(digests), deformation, untouched, seed)
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
         pool = Pool(root / f"pool-{key}", copies)
         pool.directory.mkdir(parents=True, exist_ok=True)
         for block in range(pool.blocks):
             if pool.file(block).is_file():
                 continue
-            images = deform(digits.images, deformation, np.random.default_rng((seed, block)))
+            rng = np.random.default_rng((seed, block))
+            images = deform(digits.images, deformation, rng)
+            kept = rng.random(len(images)) < untouched
+            images[kept] = digits.images[kept]
             answers = np.zeros((len(images), CLASSES), np.float32)
             for start in range(0, len(images), _CHUNK):
                 part = slice(start, start + _CHUNK)

@@ -85,6 +85,8 @@ class Distillation:
         copies: Epochs' worth of deformed digits in the pool; a longer training begins anew with the first.
         temperature: Softens the teachers' answers, so that they tell how a digit resembles others. What
             learns them is less sure than its teachers; the bundle's own temperature sets that right.
+        untouched: Part of the digits in the pool that are not deformed. Interpolation blurs: a pupil that is
+            shown no sharp digits takes some for the clutter, which is sharp, and is unsure of them.
         worn: Part of the digits that the pupil sees worn. The teachers saw them as they were.
         clutter: Images of no digit for each digit shown; what is to be answered there is "I don't know". More
             of them cost validation accuracy: a sheet of noise outweighs dozens of digits in the statistics
@@ -93,6 +95,7 @@ class Distillation:
 
     copies: int = 12
     temperature: float = 2.0
+    untouched: float = 0.25
     worn: float = 0.25
     clutter: float = 0.05
 
