@@ -8,9 +8,14 @@ DEMO      := demo
 MEASURED  := onnx-int8 tflite-int8 onnx-float32
 BOTH      := --format onnx --format tflite --precision float32 --precision int8
 EVERYTHING := --format all --precision all
+# A teacher and a default have to answer alike on every processor.
+EXACT      := --target x86-avx2
 EDGE      := $(BIN)/digits-edge
-TEACHERS  := $(foreach net,cnn-strong edge-wide,$(foreach seed,0 1 2,models/$(net)/$(net)-$(seed)-onnx-int8))
 ,         := ,
+WIDE      := --widths 32$(,)64$(,)128$(,)128 --epochs 40
+# Whom the wide pupils learn from, and whom the small network does.
+ELDERS    := $(foreach net,cnn-strong edge-wide,$(foreach seed,0 1 2,models/$(net)/$(net)-$(seed)-onnx-int8))
+TEACHERS  := $(ELDERS) $(foreach seed,0 1 2,models/edge-wide-distill/edge-wide-distill-$(seed)-onnx-int8)
 DEFAULT   := runtime/digits_edge/runtime/models/default
 
 # pip reads these two; the second holds for what builds the packages.
@@ -47,16 +52,21 @@ $(DEMO)/run/metrics.json: | $(INSTALLED)
 models: $(INSTALLED) ## Train what is missing in models/, and export and prove it anew (long; goes on where it was stopped)
 	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
 	$(call series,models/cnn-strong,--arch cnn --recipe strong)
-	$(call series,models/edge-wide,--arch edge --recipe strong --widths 32$(,)64$(,)128$(,)128 --epochs 40)
-	for net in cnn-strong edge-wide; do for seed in 0 1 2; do $(EDGE) export models/$$net/seed-$$seed \
-	  --target x86-avx2 --name $$net-$$seed --out models/$$net || exit; done; done
+	$(call series,models/edge-wide,--arch edge --recipe strong $(WIDE))
+	$(call teach,cnn-strong edge-wide)
+	$(call series,models/edge-wide-distill,--arch edge --recipe distill $(WIDE) $(ELDERS:%=--teacher %))
+	$(call teach,edge-wide-distill)
 	$(EDGE) export models/cnn-notebook --name cnn-notebook $(BOTH) --out models
 	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(BOTH) --out models
 	$(call series,models/edge-distill,--arch edge --recipe distill $(TEACHERS:%=--teacher %))
-	$(EDGE) export models/edge-distill/seed-0 $(EVERYTHING) --out models
-	for seed in 1 2; do $(EDGE) export models/edge-distill/seed-$$seed --name edge-seed-$$seed $(BOTH) \
+	$(EDGE) export models/edge-distill/seed-0 $(EVERYTHING) $(EXACT) --out models
+	for seed in 1 2; do $(EDGE) export models/edge-distill/seed-$$seed --name edge-seed-$$seed $(BOTH) $(EXACT) \
 	  --out models/edge-distill || exit; done
 	rm -rf $(DEFAULT) && cp -r models/edge-onnx-int8 $(DEFAULT)
+
+# $(1) series: a bundle of each of its runs.
+teach = for net in $(1); do for seed in 0 1 2; do $(EDGE) export models/$$net/seed-$$seed $(EXACT) \
+	--name $$net-$$seed --out models/$$net || exit; done; done
 
 # $(1) directory, $(2) options: three runs, of which finished ones are kept.
 series = if [ -f $(1)/series.json ]; then $(EDGE) train --resume $(1); \

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 PICTURE = "edge-front.png"
 _ABOUT = (
     "Edge networks of several widths, one seed each, by the commands above; int8 ONNX in the runtime. "
-    "Validation images, since a choice is made by them. A network is on the front if none is smaller and "
-    "better, too."
+    "Validation images, since a choice is made by them. A network is on the front unless "
+    "another one errs no more and costs no more."
 )
 
 
@@ -144,7 +144,7 @@ def front_figure(found: Sequence[Candidate]) -> Figure:
     right.set_xlabel("KiB of the int8 ONNX file")
     left.set_ylabel("validation accuracy")
     figure.supxlabel(
-        "filled: none is both smaller and better; bars: 95 % Wilson intervals. Differences between networks "
+        "filled: no other one errs no more and costs no more; bars: 95 % Wilson intervals. Differences between networks "
         "on the same images are surer than the bars suggest.",
         size=6.5,
         color=GREY,
