@@ -144,7 +144,7 @@ def front_figure(found: Sequence[Candidate]) -> Figure:
     right.set_xlabel("KiB of the int8 ONNX file")
     left.set_ylabel("validation accuracy")
     figure.supxlabel(
-        "filled: no other one errs no more and costs no more; bars: 95 % Wilson intervals. Differences between networks "
+        "filled: on the front; bars: 95 % Wilson intervals. Differences between networks "
         "on the same images are surer than the bars suggest.",
         size=6.5,
         color=GREY,
