@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,3 +101,37 @@ def test_validation_images_are_held_out_from_both_or_from_none(
     done = cli("compare", kaggle_run.path, BUNDLE, "--out", tmp_path / "none")
     assert done.code == 2
     assert "what one has not seen the other may have; give --data with test images" in done.err
+
+
+@pytest.fixture
+def kaggle_bundle(kaggle_run: Run, tmp_path: Path) -> Path:
+    """A bundle as an export of that run tells of its training: only the last name of the data is left."""
+    bundle = shutil.copytree(BUNDLE, tmp_path / "kaggle-onnx-float32")
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    told = {"data": "train.csv", "data_digest": kaggle_run.config().data_digest}
+    manifest["provenance"]["training"] |= told
+    (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    return bundle
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_run_and_its_bundle_know_what_both_have_not_seen(
+    cli: Cli, kaggle_run: Run, kaggle_bundle: Path, turned: bool, tmp_path: Path
+) -> None:
+    both = (kaggle_bundle, kaggle_run.path) if turned else (kaggle_run.path, kaggle_bundle)
+    done = cli("compare", *both, "--out", tmp_path / "report", "--json")
+    assert done.code == 0, done.err
+    parity = json.loads(done.out)["parity"]
+    assert (parity["images"], parity["held_out"], parity["disagreements"]) == (300, "validation", 0)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_mnist_is_held_out_from_both_or_from_none(
+    cli: Cli, kaggle_bundle: Path, turned: bool, tmp_path: Path
+) -> None:
+    both = (OTHER, kaggle_bundle) if turned else (kaggle_bundle, OTHER)
+    done = cli("compare", *both, "--out", tmp_path / "none")
+    assert done.code == 2
+    assert "trained on train.csv" in done.err
+    assert "give --data" in done.err
+    assert not (tmp_path / "none").exists()

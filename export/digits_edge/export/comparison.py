@@ -24,8 +24,7 @@ def compare_models(first: Path, second: Path, data: Path | None, watcher: StepWa
     Args:
         first: A bundle, or the directory of a finished run.
         second: Another.
-        data: Data whose test images are used; None for a run's own, and for the bundled MNIST where both are
-            bundles.
+        data: Data whose test images are used; None for a run's own, and for the bundled MNIST.
         watcher: Told how it goes.
 
     Raises:
@@ -71,9 +70,9 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 
 
 def _held_out(one: Subject, other: Subject, data: Path | None) -> HeldOut:
-    # A run knows its own data; a bundle would take MNIST.
-    asked = other if one.kind == "bundle" else one
-    images = held_out(asked, data)
+    # One that was trained on other data than MNIST may have seen MNIST's test images.
+    asked = other if one.trained_on is None or one.trained_on.data is None else one
+    images = held_out(asked, data or one.data or other.data)
     if images.part == "validation" and one.trained_on != other.trained_on:
         raise InputError(
             f"{one.name} and {other.name}: trained on different data, or split otherwise; what one has not "

@@ -244,6 +244,38 @@ def test_a_bundle_that_tells_nothing_is_evaluated_all_the_same(tmp_path: Path) -
             assert held_out(subject, None).part == "test"
 
 
+def as_if_trained_on(data: Split, name: str, place: Path) -> Path:
+    """The bundle inside the runtime, with another story of its training."""
+    shutil.copytree(default_bundle(), place)
+    manifest = json.loads((place / "manifest.json").read_text("utf-8"))
+    manifest["provenance"]["training"] |= {"data": name, "data_digest": data.digest(), "limit": None}
+    (place / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    return place
+
+
+def test_mnist_is_no_test_of_what_was_trained_on_other_data(
+    few: Dataset, without_test: Path, tmp_path: Path
+) -> None:
+    """Kaggle's train.csv holds images of MNIST's test part."""
+    paths = [as_if_trained_on(few.train, "kaggle", tmp_path / name) for name in ("one", "other")]
+    for opening in (open_subject(paths[0]), open_ensemble(paths)):
+        with opening as subject:
+            with pytest.raises(InputError, match="trained on kaggle, which may hold any image"):
+                held_out(subject, None)
+            assert held_out(subject, without_test).part == "validation"
+
+
+def test_an_ensemble_of_a_run_and_a_bundle_of_it_knows_the_data_of_the_run(
+    finished: Run, few: Dataset, without_test: Path, tmp_path: Path
+) -> None:
+    run = Run(shutil.copytree(finished.path, tmp_path / "run"))
+    config = json.loads(run.config_file.read_text("utf-8"))
+    run.config_file.write_text(json.dumps(config | {"data": str(without_test)}), "utf-8")
+    bundle = as_if_trained_on(few.train, without_test.name, tmp_path / "bundle")
+    with open_ensemble([bundle, run.path]) as ensemble:
+        assert held_out(ensemble, None).part == "validation"
+
+
 def test_an_ensemble_answers_with_the_mean(few: Dataset) -> None:
     models = Path(__file__).parents[3] / "models"
     paths = [models / "edge-onnx-int8", models / "cnn-strong-onnx-int8"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TOLD: Mapping[str, type | tuple[type, ...]] = MappingProxyType(
     {
+        "data": (str, type(None)),
         "data_digest": str,
         "limit": (int, type(None)),
         "validation": float,
@@ -41,7 +42,8 @@ class TrainedOn:
     """What a training was given, and which part of it validated.
 
     Attributes:
-        data: Path of the data, or None for the bundled MNIST.
+        data: Where it lay, or None for the bundled MNIST. A bundle has the last part of the path only;
+            whether two are the same data, the digest tells.
         digest: SHA-256 of the labelled images and labels.
         limit: Only so many of them were used, or None for all.
         validation: Part of these that validated.
@@ -49,7 +51,7 @@ class TrainedOn:
         stratify: Each digit was split by itself.
     """
 
-    data: str | None
+    data: str | None = field(compare=False)
     digest: str
     limit: int | None
     validation: float
@@ -85,6 +87,7 @@ class Subject:
         trained_on: On what it was trained; None where a bundle does not tell.
         threshold: Answers with less confidence are rejected, 0 to 1; None where nothing was chosen.
         answer: uint8 ``(N, 28, 28)`` to probabilities, float32 ``(N, 10)``.
+        data: Where the data of a run lies; None for the bundled MNIST, and for a bundle, which does not know.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Subject:
     trained_on: TrainedOn | None
     threshold: float | None
     answer: Callable[[Images], NDArray[np.float32]]
+    data: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +171,7 @@ def open_subject(path: Path) -> Iterator[Subject]:
         TrainedOn.of(config.to_json()),
         None,
         lambda images: np.asarray(model.predict_on_batch(to_input(images)), np.float32),
+        None if config.data is None else Path(config.data),
     )
 
 
@@ -196,6 +201,7 @@ def open_ensemble(paths: Sequence[Path]) -> Iterator[Subject]:
             trained_on,
             None,
             lambda images: np.mean([member.answer(images) for member in members], axis=0, dtype=np.float32),
+            next((member.data for member in members if member.data is not None), None),
         )
 
 
@@ -218,16 +224,21 @@ def held_out(subject: Subject, data: Path | None) -> HeldOut:
 
     Args:
         subject: What is evaluated.
-        data: Where the data is; None for a run's own, and for the bundled MNIST where a bundle is evaluated.
+        data: Where the data is; None for a run's own, and for the bundled MNIST.
 
     Raises:
         DataError: The data is malformed.
         InputError: It has no test images, and is not what the subject was trained on: training may have seen
-            any of it.
+            any of it. Or none is given for a bundle that was trained on other data than the bundled MNIST.
     """
     trained = subject.trained_on
-    if data is None and subject.kind != "bundle" and trained is not None and trained.data is not None:
-        data = Path(trained.data)
+    data = data or subject.data
+    if data is None and trained is not None and trained.data is not None:
+        # Kaggle's train.csv, for one, is drawn from all of MNIST, its test images too.
+        raise InputError(
+            f"{subject.name}: trained on {trained.data}, which may hold any image of the bundled MNIST; "
+            "give --data, other test images or the data that it was trained on"
+        )
     dataset = load_dataset(data)
     if dataset.test is not None:
         test = dataset.test
