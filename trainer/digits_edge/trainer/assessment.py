@@ -4,18 +4,19 @@
 ends of its 95 % Wilson interval.
 
     schema          1
-    subject         name, kind (bundle or run), engine, threshold (null for a run), and what identifies it
+    subject         name, kind (bundle, run or ensemble), engine, threshold (null unless a bundle), and what
+                    identifies it
     data            name, part (test or validation), images
     accuracy        share, of the answers that are right
     loss            mean cross-entropy in nats
     report          classes, confusion, errors: as in a run's metrics.json
     calibration     ece, and its bins: low, high, images, confidence, accuracy
-    selection       aurc, and at_threshold (null for a run): coverage and errors (null if none is accepted),
-                    shares of all answers and of the accepted ones
+    selection       aurc, and at_threshold (null without one): coverage and errors (null if none is
+                    accepted), shares of all answers and of the accepted ones
     corruptions     seed, mean, and each: name, right (share)
     foreign         name, right (share)
-    non_digits      seed, rejected (share; null for a run), and kinds: name, rejected, and rejected_at_99, the
-                    share at the threshold that accepts 99 % of the held-out images
+    non_digits      seed, rejected (share; null without a threshold), and kinds: name, rejected, and
+                    rejected_at_99, the share at the threshold that accepts 99 % of the held-out images
 """
 
 from __future__ import annotations
