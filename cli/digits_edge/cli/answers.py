@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from digits_edge.cli.printing import plain
+
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from digits_edge.runtime import Predictions
     from digits_edge.trainer.datasets import Digits
 
@@ -20,8 +24,8 @@ def answers_table(digits: Digits, predictions: Predictions, *, rows: int) -> Tab
     if digits.labels is not None:
         table.add_column("label", justify="right")
     for row, (name, answer) in enumerate(zip(digits.names[:rows], predictions, strict=False)):
-        cells = [
-            name,
+        cells: list[str | Text] = [
+            plain(name),
             str(answer.label),
             f"{answer.confidence:.2%}" + (" rejected" if answer.rejected else ""),
         ]

@@ -14,6 +14,7 @@ from digits_edge.cli.evaluate import evaluate
 from digits_edge.cli.export import export
 from digits_edge.cli.inspect import inspect
 from digits_edge.cli.predict import predict
+from digits_edge.cli.printing import printable
 from digits_edge.cli.results import results
 from digits_edge.cli.samples import samples
 from digits_edge.cli.sign import sign
@@ -92,5 +93,5 @@ def _explain(error: Exception) -> int:
         code = 1
     else:
         raise error
-    print("error:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201
+    print("error:", printable(" ".join(str(error).split())), file=sys.stderr)  # noqa: T201
     return code

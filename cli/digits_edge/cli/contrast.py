@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
+
+from digits_edge.cli.printing import plain
 
 if TYPE_CHECKING:
     from digits_edge.export.proof import Proof
@@ -22,11 +23,11 @@ def contrast_tables(proof: Proof) -> Iterator[Table]:
 def _sides(proof: Proof) -> Table:
     parity, (before, after) = proof.parity, proof.right
     table = Table(
-        title=f"{parity.images:,} {parity.held_out} images of {escape(proof.data)}", title_justify="left"
+        title=plain(f"{parity.images:,} {parity.held_out} images of {proof.data}"), title_justify="left"
     )
     table.add_column("")
     for side in (proof.original, proof.exported):
-        table.add_column(escape(side.name), justify="right")
+        table.add_column(plain(side.name), justify="right")
     table.add_row("engine", proof.original.engine, proof.exported.engine)
     table.add_row("accuracy", _share(before), _share(after))
     table.add_row(
@@ -58,11 +59,12 @@ def _distances(proof: Proof) -> Table:
     table.add_row("KL divergence: largest, mean", _spread(parity.max_kl, parity.mean_kl))
     for file in proof.files:
         table.add_section()
-        name = escape(file.name)
-        table.add_row(f"{name}: in any batch", "same bits" if file.steadiness.identical else "other bits")
+        table.add_row(
+            plain(f"{file.name}: in any batch"), "same bits" if file.steadiness.identical else "other bits"
+        )
         for other in file.engines:
-            told = _share(other.same_label) if other.same_label else escape(str(other.problem))
-            table.add_row(f"{name}: {other.engine}", told)
+            told = _share(other.same_label) if other.same_label else str(other.problem)
+            table.add_row(plain(f"{file.name}: {other.engine}"), plain(told))
     return table
 
 

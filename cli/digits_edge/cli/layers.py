@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from digits_edge.cli.printing import plain
+
 if TYPE_CHECKING:
     from digits_edge.export.differences import Differences
     from digits_edge.export.inspection import Inspection
@@ -38,7 +40,7 @@ def summary_table(inspection: Inspection) -> Table:
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, _plain(value))
+        table.add_row(name, plain(value))
     return table
 
 
@@ -53,8 +55,8 @@ def layers_table(inspection: Inspection) -> Table:
     table.add_column("µs" if times is None else f"µs\nbatch {times.batch}", justify="right")
     for layer in layers:
         table.add_row(
-            _plain(layer.name),
-            _plain(" ".join(layer.operators)),
+            plain(layer.name),
+            plain(" ".join(layer.operators)),
             _shape(layer),
             _count(layer.multiply_adds),
             _count(layer.parameters),
@@ -64,7 +66,7 @@ def layers_table(inspection: Inspection) -> Table:
     table.add_section()
     table.add_row("file structure", "", "", "", "", f"{inspection.contents.other_size:,}", "")
     for name, value in ({} if times is None else times.other).items():
-        table.add_row(_plain(name), "", "", "", "", "", _tenths(value))
+        table.add_row(plain(name), "", "", "", "", "", _tenths(value))
     table.add_section()
     table.add_row(
         "all",
@@ -90,7 +92,7 @@ def quantization_table(inspection: Inspection) -> Table:
     for layer in inspection.layers:
         output = layer.output
         table.add_row(
-            _plain(layer.name),
+            plain(layer.name),
             _weights(layer),
             _scales(layer.weights),
             _tenths(layer.weights_sqnr),
@@ -107,9 +109,9 @@ def changes_table(differences: Differences) -> Table:
     table = Table()
     table.add_column("manifest")
     for side in (differences.first, differences.second):
-        table.add_column(_plain(side.bundle), overflow="fold")
+        table.add_column(plain(side.bundle), overflow="fold")
     for change in differences.changes:
-        table.add_row(_plain(change.field), _value(change.first), _value(change.second))
+        table.add_row(plain(change.field), _value(change.first), _value(change.second))
     return table
 
 
@@ -122,7 +124,7 @@ def pairs_table(differences: Differences) -> Table:
     for pair in differences.pairs:
         for name, layer in ((pair.name, pair.first), ("", pair.second)):
             cells = [_NONE if layer is None else show(layer) for _, show in _COMPARED]
-            table.add_row(_plain(name), *cells)
+            table.add_row(plain(name), *cells)
         table.add_section()
     return table
 
@@ -174,11 +176,5 @@ def _value(value: Any) -> Text:
         return Text(_NONE)
     if isinstance(value, list):
         short = len(value) <= _MOST_LINES
-        return _plain("\n".join(map(str, value)) if short else f"{len(value)} values")
-    return _plain(str(value))
-
-
-def _plain(text: str) -> Text:
-    """Text out of a file: neither markup nor control characters reach the terminal."""
-    lines = text.split("\n")
-    return Text("\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
+        return plain("\n".join(map(str, value)) if short else f"{len(value)} values")
+    return plain(str(value))

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 def print_table(table: Table) -> None:
@@ -24,3 +25,15 @@ def print_table(table: Table) -> None:
 def print_json(value: object) -> None:
     """Prints JSON."""
     typer.echo(json.dumps(value, indent=2))
+
+
+def printable(text: str) -> str:
+    """Text from outside, as a name or a message: no control character of it reaches the terminal."""
+    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in text.split("\n"))
+
+
+def plain(text: str) -> Text:
+    """Text from outside for a table: what looks like markup is none, and control characters are gone."""
+    from rich.text import Text
+
+    return Text(printable(text))
