@@ -15,7 +15,7 @@ from digits_edge.benchmarks.estimates import Estimate
 from digits_edge.benchmarks.evaluations import evaluated
 from digits_edge.benchmarks.front import candidates, described
 from digits_edge.benchmarks.results import Ratio, Results, SubjectResult
-from digits_edge.benchmarks.scenarios import BATCHES, FULL, LARGEST
+from digits_edge.benchmarks.scenarios import BATCHES, FULL, LARGEST, QUICK
 from digits_edge.benchmarks.scorecard import Goal, PublishedBundle, TrainedModel, scorecard
 from digits_edge.benchmarks.subjects import Kind
 from digits_edge.benchmarks.tables import Row, table
@@ -134,7 +134,11 @@ def document(
         measured: Saved benchmarks.
         steps: Timed training steps.
         exports: Sections about exports.
+
+    Raises:
+        InputError: As in `require_same_files`.
     """
+    require_same_files(published, measured)
     parts = [
         "# Results",
         "Written by `make results` from the JSON of runs, bundles and measurements; nothing is typed.",
@@ -168,8 +172,14 @@ def document(
 
 
 def headline(published: Sequence[PublishedBundle], measured: Sequence[Results]) -> str:
-    """The table that README quotes: a row a measured bundle."""
-    rows = [("bundle", "file", "accuracy", "lost to Keras", "images/s", "one image", "÷ naive float ONNX")]
+    """The table that README quotes: a row a measured bundle.
+
+    Raises:
+        InputError: As in `require_same_files`.
+    """
+    require_same_files(published, measured)
+    over = [f"÷ naive float ONNX, batch {batch:,}" for batch in (BATCHES[0], LARGEST)]
+    rows: list[Row] = [("bundle", "file", "accuracy", "lost to Keras", "images/s", "one image", *over)]
     manifests = {bundle.name: bundle.manifest for bundle in published}
     for results in measured:
         for subject in results.subjects:
@@ -185,28 +195,45 @@ def headline(published: Sequence[PublishedBundle], measured: Sequence[Results]) 
                     f"{parity['drop_points']:+.2f} points",
                     f"{best.median:,.0f}",
                     f"{subject.latency.p50_us.median:,.0f} µs",
-                    _over_naive_float(results, subject),
+                    *_over_naive_float(results, subject),
                 )
             )
     machine = measured[0].machine
-    return (
-        f"{table(rows)}\n\nMNIST's 10,000 test images; {machine.processor}, {machine.processors} CPUs. "
-        "Images a second at the best batch, one-image calls by their median, the ratio at batch 1,024.\n"
+    about = (
+        f"MNIST's 10,000 test images; {machine.processor}, {machine.processors} CPUs. "
+        "Images a second at the best batch, one-image calls by their median."
     )
+    if any(results.effort == QUICK.name for results in measured):
+        about += f" Speeds by a first look only (`--{QUICK.name}`)."
+    return f"{table(rows)}\n\n{about}\n"
 
 
-def _over_naive_float(results: Results, subject: SubjectResult) -> str:
+def require_same_files(published: Sequence[PublishedBundle], measured: Iterable[Results]) -> None:
+    """Checks that what was measured is what lies there, not an older file of that name.
+
+    Raises:
+        InputError: It is another one.
+    """
+    digests = {bundle.name: bundle.manifest.model.sha256 for bundle in published}
+    for results in measured:
+        for subject in results.subjects:
+            if digests.get(subject.name, subject.sha256) != subject.sha256:
+                raise InputError(f"{subject.name} was measured as another file; measure again: make results")
+
+
+def _over_naive_float(results: Results, subject: SubjectResult) -> Iterator[str]:
+    """At batch 1, where fixed costs count most, and at the largest."""
     naive = {
         other.name
         for other in results.subjects
         if other.kind is Kind.ONNXRUNTIME and other.precision is Precision.FLOAT32
     }
-    ratios = [
-        ratio.ratio
+    ratios = {
+        ratio.batch: f"{ratio.ratio.median:.2f}×"
         for ratio in results.ratios()
-        if ratio.subject == subject.name and ratio.baseline in naive and ratio.batch == LARGEST
-    ]
-    return f"{ratios[0].median:.2f}×" if ratios else "–"
+        if ratio.subject == subject.name and ratio.baseline in naive
+    }
+    yield from (ratios.get(batch, "–") for batch in (BATCHES[0], LARGEST))
 
 
 def write_document(text: str, path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from digits_edge.benchmarks import document
 from digits_edge.benchmarks.errors import SaveError
+from digits_edge.benchmarks.estimates import Estimate
 from digits_edge.benchmarks.evaluations import read_evaluations
 from digits_edge.benchmarks.exports import exported, read_exports, read_sources
 from digits_edge.benchmarks.results import Results
-from digits_edge.runtime import InputError
+from digits_edge.benchmarks.scorecard import PublishedBundle
+from digits_edge.runtime import InputError, Precision
 
 ROOT = Path(__file__).resolve().parents[3]
 MODELS = ROOT / "models"
@@ -75,10 +78,51 @@ def test_another_file_than_the_training_suite_s_is_refused(tmp_path: Path, text:
         document.read_training_steps(path)
 
 
-def test_a_bundle_that_was_not_measured_has_no_row(measured: list[Results]) -> None:
+def test_what_was_measured_is_what_is_published(measured: list[Results]) -> None:
     _, published = document.read_models(MODELS)
-    table = document.headline(published, measured)
-    rows = [line for line in table.splitlines() if line.startswith("| `")]
-    names = [subject["name"] for path in MEASURED for subject in json.loads(path.read_text())["subjects"]]
-    bundles = {bundle.name for bundle in published}
-    assert len(rows) == len([name for name in names if name in bundles])
+    document.require_same_files(published, measured)
+
+
+@pytest.fixture
+def published() -> list[PublishedBundle]:
+    return document.read_models(MODELS)[1]
+
+
+@pytest.fixture
+def of_edge(published: list[PublishedBundle], make_results: Callable[..., Results]) -> Results:
+    """A quick measurement of a published bundle and of a naive file."""
+    (edge,) = (bundle for bundle in published if bundle.name == "edge-onnx-int8")
+    results = make_results(baseline=True)
+    own, naive = results.subjects
+    return replace(
+        results,
+        subjects=(
+            replace(own, name=edge.name, sha256=edge.manifest.model.sha256),
+            replace(naive, precision=Precision.FLOAT32),
+        ),
+    )
+
+
+def test_a_row_has_the_ratio_of_single_images_and_of_large_batches(
+    published: list[PublishedBundle], of_edge: Results
+) -> None:
+    own, naive = of_edge.subjects
+    slow = tuple(
+        replace(rate, images_per_second=Estimate.of([500.0] * 5)) if rate.batch == 1 else rate
+        for rate in own.rates
+    )
+    table = document.headline(published, [replace(of_edge, subjects=(replace(own, rates=slow), naive))])
+    (row,) = (line for line in table.splitlines() if line.startswith("| `"))  # a naive file has none
+    assert row.startswith("| `edge-onnx-int8` |")
+    assert row.endswith("| 2.00× | 4.00× |")
+    assert "`--quick`" in table
+    assert "--quick" not in document.headline(published, [replace(of_edge, effort="full")])
+
+
+def test_another_file_of_that_name_is_refused(published: list[PublishedBundle], of_edge: Results) -> None:
+    own, naive = of_edge.subjects
+    older = [replace(of_edge, subjects=(replace(own, sha256="0" * 64), naive))]
+    with pytest.raises(InputError, match="edge-onnx-int8 was measured as another file; measure again"):
+        document.headline(published, older)
+    with pytest.raises(InputError, match="edge-onnx-int8 was measured as another file; measure again"):
+        document.document([], published, {}, older, [], [])
