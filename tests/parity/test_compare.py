@@ -87,11 +87,32 @@ def test_models_that_differ_are_no_error(cli: Cli, few: Path, tmp_path: Path) ->
 def test_what_cannot_be_compared_is_refused_in_a_line(
     cli: Cli, second: Path, words: str, few: Path, tmp_path: Path
 ) -> None:
-    done = cli("compare", BUNDLE, second, "--data", few, "--out", tmp_path / "none")
+    done = cli("compare", BUNDLE, second, "--data", few, "--out", tmp_path / "below" / "none")
     assert done.code == 2
     assert words in done.err
     assert "Traceback" not in done.err
-    assert not (tmp_path / "none").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_of_two_series_do_not_overwrite_each_other(
+    cli: Cli, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["strong/seed-0", "distill/seed-0"]
+    for name in names:
+        shutil.copytree(OTHER, tmp_path / name)
+    done = cli("compare", *names, "--data", few)
+    assert done.code == 0, done.err
+    assert [path.name for path in (tmp_path / "comparison").iterdir()] == ["strong-seed-0-and-distill-seed-0"]
+
+
+def test_where_it_cannot_write_it_does_not_begin(cli: Cli, few: Path, tmp_path: Path) -> None:
+    place = tmp_path / "report"
+    place.touch()
+    done = cli("compare", BUNDLE, OTHER, "--data", few, "--out", place)
+    assert done.code == 1
+    assert str(place) in done.err
+    assert "asking" not in done.err
 
 
 def test_validation_images_are_held_out_from_both_or_from_none(

@@ -35,6 +35,7 @@ def compare(
     Example: digits-edge compare runs/edge bundles/edge-onnx-int8 --out report
     """
     from digits_edge.cli.contrast import contrast_tables
+    from digits_edge.cli.places import made, place_name
     from digits_edge.cli.printing import print_json, print_table
     from digits_edge.cli.steps import StepProgress
     from digits_edge.export.comparison import compare_models
@@ -42,12 +43,11 @@ def compare(
     from digits_edge.export.verdict import verdict
     from digits_edge.trainer.runs import write_atomically, write_json
 
-    place = out or Path("comparison") / f"{first.resolve().name}-and-{second.resolve().name}"
-    with StepProgress() as progress:
+    place = out or Path("comparison") / f"{place_name(first)}-and-{place_name(second)}"
+    with made(place), StepProgress() as progress:
         proof = compare_models(first, second, data, progress)
-    place.mkdir(parents=True, exist_ok=True)
-    write_json(place / "parity.json", proof.to_json())
-    write_atomically(place / "parity.html", parity_page(proof).encode())
+        write_json(place / "parity.json", proof.to_json())
+        write_atomically(place / "parity.html", parity_page(proof).encode())
     if as_json:
         print_json(proof.to_json())
         return

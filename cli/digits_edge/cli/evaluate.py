@@ -44,6 +44,7 @@ def evaluate(
 
     Example: digits-edge evaluate runs/strong/seed-0 runs/strong/seed-1
     """
+    from digits_edge.cli.places import place_name
     from digits_edge.cli.printing import print_json
     from digits_edge.cli.steps import StepProgress
     from digits_edge.trainer import charts
@@ -55,7 +56,7 @@ def evaluate(
     opening = open_subject(subjects[0]) if len(subjects) == 1 else open_ensemble(subjects)
     with StepProgress() as progress, opening as opened:
         images = held_out(opened, data)
-        place = out or Path("evaluation") / opened.name
+        place = out or Path("evaluation") / (place_name(subjects[0]) if len(subjects) == 1 else opened.name)
         place.mkdir(parents=True, exist_ok=True)  # before the minutes, not after them
         assessment = assess(opened, images, progress.on_step)
         progress.on_step("drawing", 0, 1)

@@ -53,6 +53,16 @@ def test_a_bundle(cli: Cli, data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_seeds_of_two_series_do_not_overwrite_each_other(cli: Cli, data: Path, tmp_path: Path) -> None:
+    there = f"import os; os.chdir({str(tmp_path)!r})"
+    for name in ("strong/seed-0", "distill/seed-0"):
+        shutil.copytree(default_bundle(), tmp_path / name)
+        done = cli("evaluate", name, "--data", data, code=there)
+        assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "evaluation").iterdir()} == {"strong-seed-0", "distill-seed-0"}
+
+
+@pytest.mark.slow
 def test_a_run_as_json(cli: Cli, finished: Run, data: Path, tmp_path: Path) -> None:
     done = cli("evaluate", finished.path, "--data", data, "--out", tmp_path / "report", "--json")
     assert done.returncode == 0, done.stderr
