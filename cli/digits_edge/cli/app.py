@@ -69,7 +69,7 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the versions and exit."),
     ] = False,
 ) -> None:
-    """Train a digit CNN, export it to quantized ONNX and TFLite with proof, and run it fast on any CPU."""
+    """Train a digit CNN, export it quantized, with proof, and run it fast on x86-64 and 64-bit ARM CPUs."""
 
 
 def main() -> None:
