@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 
 
 def block(heading: str, language: str) -> str:
@@ -22,6 +23,10 @@ def block(heading: str, language: str) -> str:
     )
     assert found is not None, f"README has no {language} block below {heading!r}"
     return found[1]
+
+
+def python_blocks(readme: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", readme.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -36,6 +41,34 @@ def test_the_device_snippet_runs(tmp_path: Path) -> None:
     snippet = f"{block('On the device', 'python')}\n{claim}"
     done = run([sys.executable, "-W", "error", "-c", snippet], tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> int:
+    """Makes photo.jpg, a digit on paper; the digit."""
+    import numpy as np
+    from PIL import Image
+
+    from digits_edge.trainer.datasets import load_dataset
+
+    test = load_dataset().test
+    assert test is not None
+    grey = 230 - (0.7 * np.kron(test.images[0], np.ones((9, 9)))).astype(np.uint8)
+    Image.fromarray(np.pad(grey, ((80, 20), (10, 120)), constant_values=230)).save(tmp_path / "photo.jpg")
+    return int(test.labels[0])
+
+
+def test_the_photograph_is_read(photo: int, tmp_path: Path) -> None:
+    (snippet,) = (code for code in python_blocks(README) if "photo.jpg" in code)
+    done = run([sys.executable, "-W", "error", "-c", snippet], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{photo}\n", "")
+
+
+def test_the_runtime_s_own_readme_runs(photo: int, tmp_path: Path) -> None:
+    read, normalized = python_blocks(ROOT / "runtime" / "README.md")
+    done = run([sys.executable, "-W", "error", "-c", f"{normalized}\n{read}"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"[{photo}] ")
 
 
 @pytest.mark.slow
