@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from digits_edge.export.micro_image import IMAGE_DECLARATION, IMAGE_SOURCE
 from digits_edge.runtime import Manifest
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _ABOUT = """\
  * RAM           $total bytes of arena; $recommended with headroom
  * accuracy      $accuracy of $images $held_out images, in TensorFlow Lite Micro itself
  *
- * Input         uint8 [1][28][28], 0 = background, 255 = ink: the pixels as they are.
+ * Input         uint8 [1][28][28], 0 = background, 255 = ink: the pixels as they are, once they are placed as
+ *               MNIST's. What a camera or a touch screen gives goes through ${id}_image first.
  * Output        uint8 [1][10], quantized logits: logit = $scale * (q - $zero_point).
  * Confidence    largest softmax(logit / $temperature); below $threshold the answer is better rejected.
  */
@@ -53,6 +55,9 @@ extern "C" {
 extern const unsigned char ${id}_model[];
 extern const size_t ${id}_model_length;
 
+"""
+    + IMAGE_DECLARATION
+    + """
 /* What an output means: the digit, and how sure the model is of it, 0 to 1. confidence may be NULL.
  * Reject the digit where the confidence is below ${ID}_REJECT_THRESHOLD. */
 int ${id}_digit(const uint8_t output[${ID}_CLASSES], float *confidence);
@@ -85,6 +90,9 @@ int ${id}_digit(const uint8_t output[${ID}_CLASSES], float *confidence) {
   return digit;
 }
 
+"""
+    + IMAGE_SOURCE
+    + """
 const size_t ${id}_model_length = ${flash};
 
 _Alignas(16) const unsigned char ${id}_model[${flash}] = {
@@ -164,9 +172,13 @@ _README = Template(
 Reads handwritten digits with [TensorFlow Lite Micro](https://github.com/tensorflow/tflite-micro): uint8
 images of 28×28 pixels in (0 = background, 255 = ink), a digit and a confidence out.
 
+A picture from a camera or a touch screen goes through `${id}_image` first, which scales and centres the
+digit as MNIST's are. The model has seen no others: one that fills its frame or lies in a corner is read
+poorly.
+
 | file | what it is |
 |---|---|
-| `${id}_model.c`, `${id}_model.h` | the model as an array; `${id}_digit` says what its output means |
+| `${id}_model.c`, `${id}_model.h` | the model as an array, and what makes its input and tells its output |
 | `${id}_example.cc` | the smallest program: reads one digit, returns 0 if it is the right one |
 | `micro.json` | the figures below, for programs |
 
@@ -194,6 +206,11 @@ TFLM is a checkout of TensorFlow Lite Micro in which
 `make -f tensorflow/lite/micro/tools/make/Makefile microlite` has built the library, DOWNLOADS its folder
 `tensorflow/lite/micro/tools/make/downloads`. Link both objects with the library and the mathematics library.
 All that includes TFLM's headers must be compiled with TF_LITE_STATIC_MEMORY, as the library is.
+
+For a board, build the library with its target and kernels, and compile with its compiler; a Cortex-M4:
+
+    make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic TARGET_ARCH=cortex-m4 \\
+        OPTIMIZED_KERNEL_DIR=cmsis_nn microlite
 
 The model needs these operators, and the example adds no others:
 $operator_names.
