@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits_edge.export.onnx_session import session_options
 from digits_edge.runtime import Format
 from digits_edge.runtime.engines import open_engine
 from digits_edge.runtime.errors import EngineError
@@ -135,7 +136,7 @@ def _unoptimized(model: bytes) -> Answer:
     """ONNX Runtime, node by node as the file has them: QDQ pairs are computed in float."""
     import onnxruntime as ort
 
-    options = _quiet_options()
+    options = session_options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return _session(ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
 
@@ -155,19 +156,9 @@ def _openvino(model: bytes) -> Answer:
     if not devices():
         ort.unregister_execution_provider_library(_OPENVINO)
         raise EngineError("the plugin offers no device on this processor")
-    options = _quiet_options()
+    options = session_options()
     options.add_provider_for_devices(devices()[:1], {})
     return _session(ort.InferenceSession(model, options))
-
-
-def _quiet_options() -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return options
 
 
 def _session(session: Any) -> Answer:

@@ -8,6 +8,17 @@ from typing import Any
 from digits_edge.runtime.errors import EngineError
 
 
+def session_options() -> Any:
+    """Options of a quiet, single-threaded session that reads ONNX and nothing else."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what fails is raised
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    return options
+
+
 def open_session(content: bytes, *, profile: Path | None = None) -> Any:
     """A single-threaded session of the CPU provider, with all graph optimizations on.
 
@@ -20,10 +31,7 @@ def open_session(content: bytes, *, profile: Path | None = None) -> Any:
     """
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised
-    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options = session_options()
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile / "profile")
