@@ -97,18 +97,13 @@ def _measure(request: Request) -> Results:
 
 
 def _print(results: Results, comparison: Comparison | None, *, as_json: bool) -> None:
-    from rich.console import Console
-
     from digits_edge.benchmarks.report import print_comparison, print_results
-    from digits_edge.cli.printing import print_json
+    from digits_edge.cli.printing import output, print_json
 
     if as_json:
         values = results.to_json() | ({} if comparison is None else {"comparison": comparison.to_json()})
         print_json(values)
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)  # a file or a pipe has no width to fit into
-    print_results(results, console)
+    print_results(results, output())
     if comparison is not None:
-        print_comparison(comparison, console)
+        print_comparison(comparison, output())

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
 
-def print_table(table: Table) -> None:
-    """Prints a table; into a pipe or file at full width, so that no figure is cut off."""
+def output() -> Console:
+    """Standard output; a pipe or file has no width to fit into, and gets one that cuts no figure off."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    console.print(table)
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def print_table(table: Table) -> None:
+    """Prints a table."""
+    output().print(table)
 
 
 def print_json(value: object) -> None:

@@ -190,17 +190,17 @@ def _resumable(path: Path) -> Iterator[None]:
 
 
 def _show(run: Run, *, as_json: bool) -> None:
-    import json
     from datetime import timedelta
 
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from digits_edge.cli.printing import print_json, print_table
 
     metrics = run.metrics()
     if as_json:
         figures = {name: value for name, value in metrics.items() if name != "report"}
-        typer.echo(json.dumps({"run": str(run.path), **figures}, indent=2))
+        print_json({"run": str(run.path), **figures})
         return
     table = Table("", "images", "loss", "accuracy", "errors", box=box.SIMPLE_HEAD)
     for column in table.columns[1:]:
@@ -209,7 +209,7 @@ def _show(run: Run, *, as_json: bool) -> None:
         if part := metrics.get(name):
             images, errors = f"{part['images']:,}", f"{part['errors']:,}"
             table.add_row(label, images, f"{part['loss']:.4f}", f"{part['accuracy']:.2%}", errors)
-    Console().print(table)
+    print_table(table)
     lasted = timedelta(seconds=round(metrics["seconds"]))
     typer.echo(f"epoch {metrics['kept_epoch']} of {metrics['epochs']} was kept; training took {lasted}")
     typer.echo(
