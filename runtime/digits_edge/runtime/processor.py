@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 from digits_edge.runtime.errors import InexactProcessorWarning
@@ -20,16 +21,28 @@ def warn_if_inexact(manifest: Manifest) -> None:
 
     The golden answers have passed by then: this is about images that they do not stand for.
     """
-    if "any" in manifest.safe_on:
-        return
-    here = instruction_sets()
-    if here is not None and here.isdisjoint(manifest.safe_on):
+    if exact(manifest.safe_on, instruction_sets()) is False:
         warnings.warn(
             f"{manifest.name} is exact on {', '.join(manifest.safe_on)} only, and this processor has none of "
             "them: some answers may differ; export it with --target x86-avx2",
             InexactProcessorWarning,
             stacklevel=3,
         )
+
+
+def exact(safe_on: Collection[str], here: frozenset[str] | None) -> bool | None:
+    """Whether a processor computes exactly what is exact on certain instruction sets.
+
+    Args:
+        safe_on: These; ``any`` stands for all.
+        here: What the processor has, as `instruction_sets` tells.
+
+    Returns:
+        None where nobody knows.
+    """
+    if "any" in safe_on:
+        return True
+    return None if here is None else not here.isdisjoint(safe_on)
 
 
 def instruction_sets(machine: str | None = None, cpuinfo: Path = _CPUINFO) -> frozenset[str] | None:

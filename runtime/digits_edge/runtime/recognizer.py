@@ -18,7 +18,7 @@ from digits_edge.runtime.images import as_images
 from digits_edge.runtime.manifest import Manifest
 from digits_edge.runtime.plan import Plan, plan
 from digits_edge.runtime.predictions import Predictions
-from digits_edge.runtime.processor import warn_if_inexact
+from digits_edge.runtime.processor import exact, instruction_sets, warn_if_inexact
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -51,8 +51,9 @@ class Recognizer:
     ) -> Recognizer:
         """Verifies a bundle, opens its engine, and checks that the engine computes right here.
 
-        Warns (`InexactProcessorWarning`) where the golden answers come out right, but the bundle is said not
-        to be exact on this processor.
+        A bundle that is not exact on this processor, int8 ONNX of 8-bit weights on x86 without VNNI, is
+        refused by its golden answers; where they still come out right, it is loaded with a warning
+        (`InexactProcessorWarning`).
 
         Args:
             bundle: The bundle's directory; by default the one that ships with this package.
@@ -200,5 +201,12 @@ def _self_test(bundle: Bundle, engine: Engine) -> None:
         raise SelfTestError(
             f"{engine.name} on this machine gives {labels} other labels for {len(expected)} golden images, "
             f"logits up to {difference:.2g} apart (allowed {bundle.manifest.golden_tolerance:.2g}); "
-            "do not use this bundle here, export one for this processor"
+            f"do not use this bundle here, {_instead(bundle.manifest)}"
         )
+
+
+def _instead(manifest: Manifest) -> str:
+    """What to do about golden answers that do not come out right."""
+    if exact(manifest.safe_on, instruction_sets()):
+        return "export one for this processor"
+    return f"it is exact on {', '.join(manifest.safe_on)} only; export it with --target x86-avx2"

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from digits_edge.runtime import InexactProcessorWarning, Recognizer
-from digits_edge.runtime.processor import instruction_sets
+from digits_edge.runtime.processor import exact, instruction_sets
 
 FLAGS = "processor\t: 0\nmodel name\t: a processor with avx512_vnni in its name\nflags\t\t: fpu sse2 avx2{}\n"
 
@@ -37,6 +37,22 @@ def test_what_linux_says_of_a_processor(tmp_path: Path, machine: str, flags: str
 @pytest.mark.parametrize("machine", ["x86_64", "AMD64"])
 def test_where_nobody_can_be_asked_nothing_is_claimed(tmp_path: Path, machine: str) -> None:
     assert instruction_sets(machine, tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("sets", "here", "answer"),
+    [
+        (("any",), frozenset(), True),
+        (("any",), None, True),
+        (("x86-vnni", "arm64"), frozenset({"arm64"}), True),
+        (("x86-vnni", "arm64"), frozenset(), False),
+        (("x86-vnni", "arm64"), None, None),
+    ],
+)
+def test_a_processor_is_exact_or_not_or_nobody_knows(
+    sets: tuple[str, ...], here: frozenset[str] | None, answer: bool | None
+) -> None:
+    assert exact(sets, here) is answer
 
 
 def safe_on(bundle: Path, place: Path, sets: list[str]) -> Path:

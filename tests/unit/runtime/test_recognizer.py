@@ -379,6 +379,21 @@ def test_another_label_is_refused_whatever_the_tolerance(bundled: Make, digits: 
         Recognizer.load(bundled("honest.onnx", golden_logits=turned, golden_tolerance=0.9999999))
 
 
+@pytest.mark.parametrize(
+    ("safe_on", "remedy"),
+    [
+        (("any",), "export one for this processor"),
+        (("s390x-nnpa",), "it is exact on s390x-nnpa only; export it with --target x86-avx2"),
+    ],
+)
+def test_where_a_bundle_is_not_exact_the_refusal_says_what_is(
+    bundled: Make, digits: Images, safe_on: tuple[str, ...], remedy: str
+) -> None:
+    saturated = honest(digits[:5]) + 2
+    with pytest.raises(SelfTestError, match=f"do not use this bundle here, {remedy}$"):
+        Recognizer.load(bundled("honest.onnx", golden_logits=saturated, safe_on=safe_on))
+
+
 def test_answers_that_are_no_numbers_are_refused(bundled: Make) -> None:
     with pytest.raises(SelfTestError, match="not finite"):
         Recognizer.load(bundled("nan-logits.onnx"))
