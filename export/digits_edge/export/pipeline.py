@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from digits_edge.export.artifact import Artifact, golden_answers, library_versions
 from digits_edge.export.errors import ParityError
 from digits_edge.export.fold import fold
-from digits_edge.export.jobs import FOR_C, Job
+from digits_edge.export.jobs import FOR_C, Job, provable_target
 from digits_edge.export.micro import Micro, stage_micro
 from digits_edge.export.original import Original, StepWatcher, load_original
 from digits_edge.export.parity import Parity, gate_for
@@ -65,6 +65,7 @@ class Request:
         calibration_images: Training images that int8 takes its ranges from.
         seed: Draws these images.
         error_rate: Part of the accepted answers that may be wrong; the reject threshold follows from it.
+        notes: What whoever asked should know: what is made otherwise than asked for, and why.
     """
 
     run: Run
@@ -77,6 +78,7 @@ class Request:
     calibration_images: int = 512
     seed: int = 42
     error_rate: float = ERROR_RATE
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -101,19 +103,26 @@ class Request:
 def request_for(run: Run, *, out: Path, name: str | None = None, **options: Any) -> Request:
     """A request, checked as far as that goes without TensorFlow. Makes ``out`` and the log in it.
 
-    The name is the run's architecture if not given.
+    The name is the run's architecture if not given. Where this processor cannot prove int8 ONNX for
+    ``generic``, the request is for ``x86-avx2``, and a note says so.
 
     Raises:
         RunError: There is no run, or it is not finished.
         InputError: The name is no file name.
-        SetupError: A package is not installed.
+        SetupError: A package is not installed, or this processor computes the target's int8 inexactly.
         ExportError: ``out`` cannot be written to.
     """
     config = run.config()
     run.metrics()
     request = Request(run, out, name or config.architecture.value, **options)
     _require_packages({job.format for job in request.jobs})
-    _require_processor(request)
+    target = provable_target(request.target, request.jobs, instruction_sets())
+    if target is not request.target:
+        note = (
+            "this processor is inexact with weights of 8 bits: int8 ONNX is made by --target "
+            f"{target.name.value}, of 7 bits"
+        )
+        request = replace(request, target=target, notes=(*request.notes, note))
     if request.c_sources:
         require_tflm()
     with writing(out):
@@ -129,21 +138,6 @@ def _require_packages(formats: set[Format]) -> None:
         raise SetupError(
             f"this export needs {', '.join(missing)}, which is not installed; "
             'install it with: pip install "digits-edge[export]"'
-        )
-
-
-def _require_processor(request: Request) -> None:
-    """What this processor computes otherwise than the target cannot be proved here.
-
-    Raises:
-        SetupError: It lacks the instructions that make the target's int8 ONNX exact.
-    """
-    target, here = request.target, instruction_sets()
-    int8 = any(job.format is Format.ONNX and job.precision in (None, Precision.INT8) for job in request.jobs)
-    if int8 and "any" not in target.safe_on and here is not None and here.isdisjoint(target.safe_on):
-        raise SetupError(
-            f"int8 ONNX for {target.name.value} cannot be proved on this processor, which computes it "
-            f"inexactly; export on {' or '.join(target.safe_on)}, or with --target x86-avx2"
         )
 
 

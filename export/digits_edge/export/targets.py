@@ -27,7 +27,6 @@ class TargetName(str, Enum):
 
     GENERIC = "generic"
     X86_AVX2 = "x86-avx2"
-    X86_VNNI = "x86-vnni"
     ARM64 = "arm64"
     MCU = "mcu"
 
@@ -70,7 +69,6 @@ TARGETS: Mapping[TargetName, Target] = MappingProxyType(
         for target in (
             Target(TargetName.GENERIC, _EVERYWHERE, _FASTEST, seven_bits=False, safe_on=_EXACT),
             Target(TargetName.X86_AVX2, _EVERYWHERE, _FASTEST, seven_bits=True, safe_on=("any",)),
-            Target(TargetName.X86_VNNI, _EVERYWHERE, _FASTEST, seven_bits=False, safe_on=_EXACT),
             # Its kernels sum up in 32 bits, with the dot product instructions and without.
             Target(
                 TargetName.ARM64,

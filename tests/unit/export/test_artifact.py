@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,11 @@ from digits_edge.export.jobs import Job
 from digits_edge.export.pipeline import Request, request_for
 from digits_edge.export.publish import publish, stage
 from digits_edge.export.selection import convert
+from digits_edge.export.targets import TARGETS, TargetName
 from digits_edge.runtime import Format, InputError, Precision, Recognizer, read_bundle
 from digits_edge.trainer.architectures import Architecture
 from digits_edge.trainer.datasets import Dataset
-from digits_edge.trainer.errors import RunError
+from digits_edge.trainer.errors import RunError, SetupError
 from digits_edge.trainer.fit import split_rows
 from digits_edge.trainer.recipes import RecipeName
 from digits_edge.trainer.runs import Run, RunConfig, create_run
@@ -169,6 +171,18 @@ def test_a_name_is_a_plain_file_name(name: str, run: Run, tmp_path: Path) -> Non
 def test_a_request_for_nothing_is_refused(missing: dict[str, Any], run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to export"):
         Request(run, tmp_path, "cnn", **{**WANTED, **missing})
+
+
+def test_on_a_processor_that_saturates_seven_bits_are_made_and_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", "riscv64")))
+    request = request_for(run, out=tmp_path, **WANTED)
+    assert request.target is TARGETS[TargetName.X86_AVX2]
+    (note,) = request.notes
+    assert note.endswith("int8 ONNX is made by --target x86-avx2, of 7 bits")
+    with pytest.raises(SetupError, match="cannot be proved on this processor"):
+        request_for(run, out=tmp_path, **WANTED, target=TARGETS[TargetName.ARM64])
 
 
 def test_a_run_that_is_none_or_not_finished_is_told_apart(run: Run, tmp_path: Path) -> None:

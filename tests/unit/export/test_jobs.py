@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from digits_edge.export.jobs import FOR_C, Job, Several, jobs_for
+from digits_edge.export.jobs import (
+    FOR_C,
+    Asked,
+    FormatWord,
+    Job,
+    Several,
+    asked_for,
+    jobs_for,
+    provable_target,
+)
 from digits_edge.export.targets import REFUSED, TARGETS, TargetName
 from digits_edge.runtime import Format, InputError, Precision
+from digits_edge.trainer.errors import SetupError
 
 GENERIC, MCU = TARGETS[TargetName.GENERIC], TARGETS[TargetName.MCU]
+X86_AVX2, ARM64 = TARGETS[TargetName.X86_AVX2], TARGETS[TargetName.ARM64]
+INT8_ONNX = Job(Format.ONNX, Precision.INT8)
 
 
 def test_all_is_what_is_worth_having_in_each_format() -> None:
@@ -82,3 +96,65 @@ def test_every_target_is_in_the_table_and_contradicts_nothing(name: TargetName) 
     # Eight bits saturate without VNNI; a bundle that says "any" must not have them.
     if Format.ONNX in target.precisions:
         assert target.seven_bits == (target.safe_on == ("any",))
+
+
+# Words of the command.
+
+
+def test_without_a_format_the_target_says_what_is_made() -> None:
+    assert asked_for([], [Precision.INT8], GENERIC) == Asked((INT8_ONNX,), c_sources=False)
+    assert asked_for([], [Precision.INT8], MCU) == Asked((FOR_C,), c_sources=True)
+
+
+@pytest.mark.parametrize(
+    "words", [[FormatWord.C], [FormatWord.C, FormatWord.C], [FormatWord.ALL, FormatWord.C]]
+)
+def test_c_is_a_bundle_and_its_sources_however_often_it_is_said(words: list[FormatWord]) -> None:
+    asked = asked_for(words, [Precision.INT8], GENERIC)
+    assert asked.c_sources
+    assert asked.jobs.count(FOR_C) == 1
+    assert not asked.notes
+
+
+@pytest.mark.parametrize("precision", [Several.AUTO, Precision.FLOAT32])
+def test_c_sources_that_are_named_are_made_or_refused(precision: Precision | Several) -> None:
+    with pytest.raises(InputError, match="C sources are made of the int8 TFLite model; use --precision int8"):
+        asked_for([FormatWord.C], [precision], GENERIC)
+
+
+@pytest.mark.parametrize("precision", [Several.AUTO, Precision.FLOAT32])
+def test_of_all_c_sources_are_left_out_with_a_word(precision: Precision | Several) -> None:
+    asked = asked_for([FormatWord.ALL], [precision], GENERIC)
+    assert [job.format for job in asked.jobs] == [Format.ONNX, Format.TFLITE]
+    assert not asked.c_sources
+    assert asked.notes == ("no C sources: they are made of int8 TFLite, by --precision int8 or all",)
+
+
+def test_without_tflm_all_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)  # how Python marks what it cannot import
+    asked = asked_for([FormatWord.ALL], [Several.ALL], GENERIC)
+    assert not asked.c_sources
+    assert asked.notes == ("no C sources: tflite-micro is not installed (Linux on x86-64 only)",)
+
+
+# Processors.
+
+
+@pytest.mark.parametrize("precision", [Precision.INT8, None])
+def test_what_is_generic_is_made_exact_where_this_processor_is_not(precision: Precision | None) -> None:
+    jobs = (Job(Format.ONNX, precision),)
+    assert provable_target(GENERIC, jobs, frozenset()) is X86_AVX2
+    assert provable_target(X86_AVX2, jobs, frozenset()) is X86_AVX2
+    for here in (frozenset({"x86-vnni"}), frozenset({"arm64"}), None):
+        assert provable_target(GENERIC, jobs, here) is GENERIC
+
+
+@pytest.mark.parametrize("job", [FOR_C, Job(Format.ONNX, Precision.FLOAT32), Job(Format.TFLITE, None)])
+def test_what_is_exact_anywhere_stays_as_it_was_asked_for(job: Job) -> None:
+    for target in (GENERIC, ARM64):
+        assert provable_target(target, (job,), frozenset()) is target
+
+
+def test_another_target_is_proved_where_it_is_exact() -> None:
+    with pytest.raises(SetupError, match=r"arm64 cannot be proved .*on x86-vnni or arm64, or with --target"):
+        provable_target(ARM64, (INT8_ONNX,), frozenset())
