@@ -39,7 +39,8 @@ demo: $(DEMO)/run/metrics.json ## Train, export, prove, measure and classify: th
 	$(EDGE) predict $(DEMO)/samples/pictures --bundle $(DEMO)/bundles/edge-onnx-int8
 	@printf '%s\n' '' 'All of it lies here:' \
 	  '  $(DEMO)/run             the trained model, its history, metrics and pictures' \
-	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.html and MODEL_CARD.md, and C sources' \
+	  '  $(DEMO)/bundles         proved ONNX and TFLite bundles, each with parity.html and MODEL_CARD.md,' \
+	  '                       and C sources if tflite-micro is installed' \
 	  '  $(DEMO)/bench.json      the measurements, and their plot in bench.png' \
 	  '  $(DEMO)/samples         a test.csv in Kaggle'"'"'s format, and a few pictures' \
 	  '  $(DEMO)/submission.csv  the answers to that test.csv' \

@@ -89,11 +89,49 @@ def test_the_converters_chatter_is_in_the_log(run: Run, tmp_path: Path) -> None:
         steps |= {f"{verb} {kind} int8" for verb in ("proving", "confidence of")}
     if installed():
         steps.add("proving C sources in TFLM")
+    else:
+        steps.add("no C sources: tflite-micro is not installed (Linux on x86-64 only)")
     assert set(done.stderr.splitlines()) == steps
     assert (tmp_path / "bundles" / "export.log").read_text()
 
 
 # What is refused.
+
+
+BUNDLE = Path(__file__).parents[2] / "models" / "edge-tflite-int8"
+
+
+@pytest.mark.parametrize(
+    "words", ["", "--format tflite", "--format c --format onnx", "--format c --layout triton"]
+)
+def test_a_bundle_where_a_run_belongs(words: str, tmp_path: Path, cli: Cli) -> None:
+    done = cli("export", BUNDLE, *words.split(), "--out", tmp_path)
+    assert_refused(done, 2, "a bundle; expected the run", "--layout triton or --format c alone")
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_that_a_bundle_would_ignore(tmp_path: Path, cli: Cli) -> None:
+    ignored = ("--precision", "int8", "--name", "mine", "--error-rate", "0.01", "--float-layers", "3")
+    done = cli("export", BUNDLE, "--format", "c", *ignored, "--out", tmp_path)
+    assert done.code == 2
+    for option in ignored[::2]:
+        assert option in done.err
+    assert "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_left_out_or_made_otherwise_is_told_first(
+    run: Run, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", "riscv64")))
+    run.model_file.unlink()
+    done = cli("export", run.path, "--format", "all", "--out", tmp_path / "bundles")
+    assert_refused(done, 2, "model.keras: not readable")
+    assert done.err.splitlines()[:2] == [
+        "no C sources: tflite-micro is not installed (Linux on x86-64 only)",
+        "this processor is inexact with weights of 8 bits: int8 ONNX is made by --target x86-avx2, of 7 bits",
+    ]
 
 
 def test_no_run(tmp_path: Path, cli: Cli) -> None:

@@ -8,6 +8,11 @@ from typing import Annotated
 
 import typer
 
+from digits_edge.cli.given import refuse_given
+
+# What may be said of a bundle that exists already.
+_WITH_BUNDLE = {"run", "format", "layout", "out", "as_json"}
+
 
 class FormatChoice(str, Enum):
     """A ``Format``, C sources, or all of them."""
@@ -47,6 +52,7 @@ class Layout(str, Enum):
 
 
 def export(
+    context: typer.Context,
     run: Annotated[
         Path | None,
         typer.Argument(
@@ -58,7 +64,8 @@ def export(
         list[FormatChoice] | None,
         typer.Option(
             help="May be given several times. onnx: for ONNX Runtime. tflite: for LiteRT. c: int8 TFLite "
-            "and C sources of it, for TensorFlow Lite Micro.  [default: onnx]"
+            "and C sources of it, for TensorFlow Lite Micro. all: ONNX and TFLite, and C sources where they "
+            "can be had.  [default: onnx; c for --target mcu]"
         ),
     ] = None,
     precision: Annotated[
@@ -120,51 +127,38 @@ def export(
 
     Example: digits-edge export bundles/cnn-onnx-int8 --layout triton
     """
-    from digits_edge.cli.printing import print_json
-    from digits_edge.cli.steps import StepProgress, export_sources, print_results
-    from digits_edge.export import tflm
-    from digits_edge.export.jobs import FOR_C, Several, jobs_for
+    from digits_edge.cli.steps import StepProgress, print_results
+    from digits_edge.export.jobs import FormatWord, Several, asked_for
     from digits_edge.export.pipeline import export as export_run
     from digits_edge.export.pipeline import request_for
     from digits_edge.export.targets import TARGETS, TargetName
     from digits_edge.export.triton import require_onnx, write_repository
-    from digits_edge.runtime.manifest import MANIFEST_FILE, Format, Precision
+    from digits_edge.runtime.manifest import MANIFEST_FILE, Precision
     from digits_edge.trainer.backend import quiet, start_keras
     from digits_edge.trainer.runs import Run, latest_run
 
-    asked = format or [FormatChoice.ONNX]
-    made_of = {"all": tuple(Format), "c": (Format.TFLITE,)}  # C sources are made of TFLite
-    formats = [kind for each in asked for kind in made_of.get(each.value) or (Format(each.value),)]
-    repository = out / "triton"
-    if layout is Layout.TRITON:
-        require_onnx(formats)
-        if run is not None and (run / MANIFEST_FILE).exists():
-            served = write_repository(run, repository)
-            if as_json:
-                print_json([{"bundle": str(run), "triton": str(served)}])
-            else:
-                typer.echo(f"for Triton and KServe: {served}")
-            return
-    if asked == [FormatChoice.C] and run is not None and (run / MANIFEST_FILE).exists():
-        export_sources(run, out, as_json=as_json)
+    if run is not None and (run / MANIFEST_FILE).exists():
+        refuse_given(context, but=_WITH_BUNDLE, why="a bundle stays as it was made", hint="RUN")
+        _export_bundle(run, set(format or ()), layout, out, as_json=as_json)
         return
     words = [word.value for word in precision or (PrecisionChoice.INT8,)]
     precisions = [Several(word) if word in ("all", "auto") else Precision(word) for word in words]
     chosen_target = TARGETS[TargetName(target.value)]
-    jobs = jobs_for(formats, precisions, chosen_target)
-    # Of everything, C sources are a part where they can be proved.
-    everything = FormatChoice.ALL in asked and FOR_C in jobs and tflm.installed()
+    asked = asked_for([FormatWord(word.value) for word in format or ()], precisions, chosen_target)
+    if layout is Layout.TRITON:
+        require_onnx([job.format for job in asked.jobs])
     request = request_for(
         Run(run) if run is not None else latest_run(runs),
         out=out,
         name=name,
-        jobs=jobs,
+        jobs=asked.jobs,
         target=chosen_target,
-        c_sources=everything or FormatChoice.C in asked,
+        c_sources=asked.c_sources,
         float_layers=float_layers,
         calibration_images=calibration,
         seed=seed,
         error_rate=error_rate,
+        notes=asked.notes,
     )
     for note in request.notes:
         typer.echo(note, err=True)
@@ -179,12 +173,38 @@ def export(
         print_results(progress, as_json=as_json)  # of what was refused, too
     if layout is Layout.TRITON:
         for result in progress.results:
-            write_repository(result.path, repository)
+            write_repository(result.path, out / "triton")
     if as_json:
         return
     typer.echo(f"published in {out}; the converters' output is in {request.log}")
     if layout is Layout.TRITON:
-        typer.echo(f"for Triton and KServe: tritonserver --model-repository={repository}")
+        typer.echo(f"for Triton and KServe: tritonserver --model-repository={out / 'triton'}")
     smallest = min(progress.results, key=lambda result: result.size).path
     typer.echo(f"use it: digits-edge predict --bundle {smallest} IMAGE…")
     typer.echo(f"see into it: digits-edge inspect {smallest}, or open {smallest / 'parity.html'}")
+
+
+def _export_bundle(
+    bundle: Path, formats: set[FormatChoice], layout: Layout, out: Path, *, as_json: bool
+) -> None:
+    from digits_edge.cli.printing import print_json
+    from digits_edge.cli.steps import StepProgress, print_results
+    from digits_edge.export.micro import sources_of
+    from digits_edge.export.triton import write_repository
+    from digits_edge.runtime.errors import InputError
+
+    if layout is Layout.TRITON and formats <= {FormatChoice.ONNX}:
+        served = write_repository(bundle, out / "triton")
+        if as_json:
+            print_json([{"bundle": str(bundle), "triton": str(served)}])
+        else:
+            typer.echo(f"for Triton and KServe: {served}")
+    elif layout is Layout.BUNDLE and formats == {FormatChoice.C}:
+        with StepProgress() as progress:
+            progress.on_sources(sources_of(bundle, out, progress))
+        print_results(progress, as_json=as_json)
+    else:
+        raise InputError(
+            f"{bundle}: a bundle; expected the run it was made of, or with a bundle --layout triton or "
+            "--format c alone"
+        )

@@ -12,7 +12,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from digits_edge.export.micro import Micro
     from digits_edge.export.pipeline import Exported
@@ -162,7 +161,7 @@ def print_results(progress: StepProgress, *, as_json: bool) -> None:
     """Prints what an export got to, as tables or as JSON; nothing where it got to nothing."""
     from digits_edge.cli.printing import print_json, print_table
 
-    if not progress.results:
+    if not progress.results and not progress.sources:
         return
     if as_json:
         sources_made = [
@@ -173,23 +172,7 @@ def print_results(progress: StepProgress, *, as_json: bool) -> None:
     for result in progress.results:
         if len(result.selection.tried) > 1:
             print_table(attempts(result))
-    print_table(proofs(progress.results))
+    if progress.results:
+        print_table(proofs(progress.results))
     if progress.sources:
         print_table(sources(progress.sources))
-
-
-def export_sources(bundle: Path, out: Path, *, as_json: bool) -> None:
-    """Makes C sources of a bundle that is there already, and prints what they are."""
-    from digits_edge.cli.printing import print_json, print_table
-    from digits_edge.export.micro import export_micro
-    from digits_edge.export.tflm import require_tflm
-    from digits_edge.trainer.subject import held_out, open_subject
-
-    require_tflm()
-    with StepProgress() as progress, open_subject(bundle) as subject:
-        data = held_out(subject, None)
-        micro = export_micro(bundle, out, data.split, progress, held_out_name=data.part)
-    if as_json:
-        print_json([{"kind": "c", "sources": str(micro.path), **micro.to_json()}])
-    else:
-        print_table(sources((micro,)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from digits_edge.cli.given import refuse_given, was_given
 from digits_edge.trainer.architectures import Architecture, Precision
 from digits_edge.trainer.recipes import RecipeName
 
@@ -100,10 +101,10 @@ def train(
     from digits_edge.trainer.series import Series, new_series
 
     require_packages()
-    if seeds is not None and _was_given(context, "seed"):
+    if seeds is not None and was_given(context, "seed"):
         raise typer.BadParameter("leave out --seed, or give one seed only", param_hint="--seeds")
     if resume is not None:
-        _refuse_settings(context)
+        refuse_given(context, but=_WITH_RESUME, why="a resumed run keeps its settings", hint="--resume")
         if Series(resume).file.exists():
             _train_series(Series(resume), data=data, as_json=as_json)
             return
@@ -164,20 +165,6 @@ def _train_series(series: Series, *, data: Path | None, as_json: bool) -> None:
     for part, figures in accuracies(series).items():
         each = ", ".join(f"{accuracy:.2%}" for accuracy in figures.each)
         typer.echo(f"{part}: {figures.mean:.3%} ± {figures.deviation:.3%} ({each})")
-
-
-def _refuse_settings(context: typer.Context) -> None:
-    given = [name for name in context.params if _was_given(context, name) and name not in _WITH_RESUME]
-    if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise typer.BadParameter(
-            f"a resumed run keeps its settings; leave out {options}", param_hint="--resume"
-        )
-
-
-def _was_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 @contextmanager

@@ -39,11 +39,12 @@ from digits_edge.export.micro_source import example_source, identifier, model_he
 from digits_edge.export.original import StepWatcher
 from digits_edge.export.publish import Kind, discard, publish, stage
 from digits_edge.export.sampling import evenly
-from digits_edge.export.tflm import Arena, Quantization, Tflm, resolver_methods
+from digits_edge.export.tflm import Arena, Quantization, Tflm, require_tflm, resolver_methods
 from digits_edge.runtime import Bundle, Format, InputError, Manifest, Precision, read_bundle
 from digits_edge.runtime.engines import Engine, open_engine
 from digits_edge.trainer.datasets import Split
 from digits_edge.trainer.runs import installed_version
+from digits_edge.trainer.subject import held_out, open_subject
 
 MICRO_FILE = "micro.json"
 IMAGES = 2000  # one at a time, they take a minute for a small network
@@ -173,6 +174,19 @@ def export_micro(
     finally:
         discard(staging)
     return micro
+
+
+def sources_of(bundle: Path, out: Path, watcher: StepWatcher) -> Micro:
+    """`export_micro` on the images that the bundle's own training never saw.
+
+    Raises:
+        DataError: MNIST's files are damaged.
+        DigitsEdgeError: As in `export_micro`.
+    """
+    require_tflm()
+    with open_subject(bundle) as subject:
+        data = held_out(subject, None)
+    return export_micro(bundle, out, data.split, watcher, held_out_name=data.part)
 
 
 def stage_micro(

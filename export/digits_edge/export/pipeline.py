@@ -89,7 +89,7 @@ class Request:
             raise InputError(f"{self.float_layers} layers in float; expected 0 or more")
         if self.c_sources and FOR_C not in self.jobs:
             raise InputError(
-                "C sources are made of the int8 TFLite model, which is not asked for; add --precision int8"
+                "C sources are made of the int8 TFLite model, which is not asked for; use --precision int8"
             )
         if not 0 < self.error_rate < 1:
             raise InputError(f"error rate {self.error_rate}; expected above 0 and below 1")
