@@ -99,7 +99,11 @@ def export(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
     float_layers: Annotated[
-        int, typer.Option(min=0, help="Layers that int8 may put back to float, if nothing else repairs it.")
+        int,
+        typer.Option(
+            min=0,
+            help="Layers that int8 may put back to float, if nothing else repairs it; none for C sources.",
+        ),
     ] = 3,
     calibration: Annotated[
         int, typer.Option(min=32, help="Training images that int8 takes its ranges from.")

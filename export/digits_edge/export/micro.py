@@ -39,6 +39,7 @@ from digits_edge.export.micro_source import example_source, identifier, model_he
 from digits_edge.export.original import StepWatcher
 from digits_edge.export.publish import Kind, discard, publish, stage
 from digits_edge.export.sampling import evenly
+from digits_edge.export.tflite_graph import TfliteGraph
 from digits_edge.export.tflm import Arena, Quantization, Tflm, require_tflm, resolver_methods
 from digits_edge.runtime import Bundle, Format, InputError, Manifest, Precision, read_bundle
 from digits_edge.runtime.engines import Engine, open_engine
@@ -163,7 +164,8 @@ def export_micro(
         SetupError: TFLM is not installed.
         BundleError: The bundle was refused.
         EngineError: LiteRT does not take the model.
-        InputError: It is of another format or precision, its name is no file name, or there are no images.
+        InputError: It is of another format or precision, has layers in float, its name is no file name, or
+            there are no images.
         ConversionError: TFLM does not run the model.
         ParityError: TFLM answers otherwise than LiteRT; nothing was published. The message has the figures.
         ExportError: The place cannot be written to, or holds something else.
@@ -212,6 +214,7 @@ def stage_micro(
     if images < 1:
         raise InputError(f"{images} images; expected at least one to prove the model on")
     litert = open_engine(Format.TFLITE, read.model)  # first, as it checks that the file is whole
+    _require_integers(read)
     operators = resolver_methods(read.model)
     arena = _arena(read)
     tflm = Tflm(read.model, arena.recommended)  # the proof runs in the arena that the example sets aside
@@ -245,6 +248,20 @@ def require_int8_tflite(manifest: Manifest) -> None:
     # It stands in comments of the sources too, which it must not end.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", manifest.name):
         raise InputError(f"name {manifest.name!r} is no file name; export the bundle with another --name")
+
+
+def _require_integers(bundle: Bundle) -> None:
+    """Refuses what `export` repaired by layers put back to float.
+
+    Raises:
+        InputError: There is a tensor of floats.
+    """
+    graph = TfliteGraph(bundle.model)
+    if any(graph.dtype(index).startswith("float") for index in range(len(graph.tensors))):
+        raise InputError(
+            f"{bundle.manifest.name} has layers in float, which a microcontroller lacks; export the run with "
+            "--format c"
+        )
 
 
 def _arena(bundle: Bundle) -> Arena:

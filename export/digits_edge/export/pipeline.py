@@ -61,7 +61,8 @@ class Request:
         jobs: What to make: a file format and a precision, or None to choose one by measuring.
         target: Where it is to run.
         c_sources: Make C sources of the int8 TFLite, too; that must be among the jobs.
-        float_layers: How many layers int8 may put back to float to pass its gate.
+        float_layers: How many layers int8 may put back to float to pass its gate; what C sources are made
+            of has none.
         calibration_images: Training images that int8 takes its ranges from.
         seed: Draws these images.
         error_rate: Part of the accepted answers that may be wrong; the reject threshold follows from it.
@@ -98,6 +99,10 @@ class Request:
     def log(self) -> Path:
         """Where the converters' output goes."""
         return self.out / "export.log"
+
+    def float_layers_of(self, job: Job) -> int:
+        """How many layers a file may have in float: none if C sources are made of it."""
+        return 0 if self.c_sources and job == FOR_C else self.float_layers
 
 
 def request_for(run: Run, *, out: Path, name: str | None = None, **options: Any) -> Request:
@@ -215,7 +220,7 @@ def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
                 watcher.on_sources(micro)
         refused = [exported for exported in results if exported.misses]
         if refused:
-            raise ParityError(_refusal(refused))
+            raise ParityError(_refusal(request, refused))
         for staging, path in staged:
             publish(staging, path)
     finally:
@@ -227,7 +232,8 @@ def export(request: Request, watcher: Watcher) -> tuple[Exported, ...]:
 def _prove(request: Request, original: Original, job: Job, watcher: Watcher) -> tuple[Path, Exported]:
     """Makes the model file, stages the bundle, and runs it in the runtime on every held-out image."""
     began = time.monotonic()
-    selection = select(original, job, request.target, float_layers=request.float_layers, watcher=watcher)
+    floats = request.float_layers_of(job)
+    selection = select(original, job, request.target, float_layers=floats, watcher=watcher)
     precision = selection.precision
     int8_onnx = (job.format, precision) == (Format.ONNX, Precision.INT8)
     artifact = Artifact(
@@ -302,10 +308,14 @@ def _export_command(request: Request, job: Job) -> str:
     words += [f"--error-rate {request.error_rate:g}"]
     if job.precision is None or job.precision in _CALIBRATED:
         words += [f"--calibration {request.calibration_images}", f"--seed {request.seed}"]
-        words += [f"--float-layers {request.float_layers}"]
+        words += [f"--float-layers {request.float_layers_of(job)}"]
     return " ".join(words)
 
 
-def _refusal(refused: list[Exported]) -> str:
+def _refusal(request: Request, refused: list[Exported]) -> str:
     lines = [f"{exported.path.name}: {'; '.join(exported.misses)}" for exported in refused]
+    may_float = min(request.float_layers, request.target.float_layers) > 0
+    made_for_c = any(Job(exported.format, exported.precision) == FOR_C for exported in refused)
+    if request.c_sources and made_for_c and may_float:
+        lines.append("C sources have no float layers; --format tflite may put some back")
     return "not the same model any more, nothing was published:\n  " + "\n  ".join(lines)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from digits_edge.export.artifact import Artifact, golden_answers
 from digits_edge.export.calibrate import calibration_rows
 from digits_edge.export.errors import ExportError
-from digits_edge.export.jobs import Job
+from digits_edge.export.jobs import FOR_C, Job
 from digits_edge.export.pipeline import Request, request_for
 from digits_edge.export.publish import publish, stage
 from digits_edge.export.selection import convert
@@ -171,6 +171,14 @@ def test_a_name_is_a_plain_file_name(name: str, run: Run, tmp_path: Path) -> Non
 def test_a_request_for_nothing_is_refused(missing: dict[str, Any], run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to export"):
         Request(run, tmp_path, "cnn", **{**WANTED, **missing})
+
+
+def test_only_what_c_sources_are_made_of_has_no_layer_in_float(run: Run, tmp_path: Path) -> None:
+    onnx = Job(Format.ONNX, Precision.INT8)
+    wanted: dict[str, Any] = {"jobs": (onnx, FOR_C), "float_layers": 2}
+    with_sources = Request(run, tmp_path, "cnn", **wanted, c_sources=True)
+    assert (with_sources.float_layers_of(onnx), with_sources.float_layers_of(FOR_C)) == (2, 0)
+    assert Request(run, tmp_path, "cnn", **wanted).float_layers_of(FOR_C) == 2
 
 
 def test_on_a_processor_that_saturates_seven_bits_are_made_and_told(

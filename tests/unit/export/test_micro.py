@@ -298,6 +298,13 @@ def test_other_bundles_are_refused(name: str, held_out: Split, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
+def test_a_bundle_with_layers_in_float_is_refused(held_out: Split, tmp_path: Path) -> None:
+    bundle = altered(ROOT / "models" / "edge-tflite-weights8", tmp_path / "bundle", precision="int8")
+    with pytest.raises(InputError, match=r"edge has layers in float, .*export the run with --format c"):
+        export_micro(bundle, tmp_path / "out", held_out, Steps())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["*/ int main", "../up", "a b"])
 def test_what_a_manifest_says_cannot_become_code(name: str, held_out: Split, tmp_path: Path) -> None:
     bundle = altered(TINY, tmp_path / "bundle", name=name)
