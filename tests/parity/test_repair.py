@@ -94,6 +94,7 @@ def test_the_table_is_printed(loud: Run, tmp_path: Path, cli: Callable[..., Done
             ("--format", "c", "--precision", "float32"),
             "C sources are made of the int8 TFLite model; use --precision int8",
         ),
+        (("--error-rate", "1"), "error rate 1; expected a part above 0 and at most 0.1: 0.001 is 0.1 %"),
     ],
 )
 def test_what_cannot_be_had_is_refused_before_anything_is_computed(

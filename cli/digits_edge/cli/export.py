@@ -110,7 +110,10 @@ def export(
     ] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Draws these images.")] = 42,
     error_rate: Annotated[
-        float, typer.Option(help="Errors allowed among the accepted answers; sets the reject threshold.")
+        float,
+        typer.Option(
+            help="Part of the accepted answers that may be wrong: 0.001 is 0.1 %. Sets the reject threshold."
+        ),
     ] = 0.001,
     as_json: Annotated[bool, typer.Option("--json", help="Print the proofs as JSON.")] = False,
 ) -> None:

@@ -34,6 +34,7 @@ from digits_edge.trainer.runs import Run
 
 _CALIBRATED = frozenset({Precision.INT8, Precision.INT16X8})
 FLOAT_LAYERS = 3  # that int8 may put back to float: more of them, and little is left of its speed
+_MAX_ERROR_RATE = 0.1  # more is a percentage taken for a part
 
 # What an export imports, beyond the runtime's own.
 _NEEDED = ("keras", "tensorflow", "sklearn", "scipy")
@@ -92,8 +93,11 @@ class Request:
             raise InputError(
                 "C sources are made of the int8 TFLite model, which is not asked for; use --precision int8"
             )
-        if not 0 < self.error_rate < 1:
-            raise InputError(f"error rate {self.error_rate}; expected above 0 and below 1")
+        if not 0 < self.error_rate <= _MAX_ERROR_RATE:
+            raise InputError(
+                f"error rate {self.error_rate:g}; expected a part above 0 and at most {_MAX_ERROR_RATE:g}: "
+                "0.001 is 0.1 %"
+            )
 
     @property
     def log(self) -> Path:

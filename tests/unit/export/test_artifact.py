@@ -173,6 +173,13 @@ def test_a_request_for_nothing_is_refused(missing: dict[str, Any], run: Run, tmp
         Request(run, tmp_path, "cnn", **{**WANTED, **missing})
 
 
+@pytest.mark.parametrize("rate", [0, -0.001, 0.5, 1, float("nan")])
+def test_an_error_rate_is_a_part_and_a_small_one(rate: float, run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a part above 0 and at most 0\.1: 0\.001 is 0\.1 %"):
+        Request(run, tmp_path, "cnn", **WANTED, error_rate=rate)
+    assert Request(run, tmp_path, "cnn", **WANTED, error_rate=0.1).error_rate == 0.1
+
+
 def test_only_what_c_sources_are_made_of_has_no_layer_in_float(run: Run, tmp_path: Path) -> None:
     onnx = Job(Format.ONNX, Precision.INT8)
     wanted: dict[str, Any] = {"jobs": (onnx, FOR_C), "float_layers": 2}
