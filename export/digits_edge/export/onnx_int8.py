@@ -38,12 +38,8 @@ class OnnxQuantizer:
 
         Args:
             network: The deploy model; takes ``pixel / 255``.
-            calibration: uint8 ``(N, 28, 28)`` training images; all ranges are taken from them.
-
-        Raises:
-            ConversionError: No image has full ink, so that a pixel would not be its quantized value.
+            calibration: uint8 ``(N, 28, 28)`` training images; all other ranges than the pixels' are theirs.
         """
-        require_full_ink(calibration)
         self.network = network
         self._model = to_onnx(network, pixels=False)
         self._statistics = collect(in_batches(calibration), _every_tensor(self._model))
@@ -90,16 +86,6 @@ class OnnxQuantizer:
         _pixels_in(quantized.graph)
         _logits_out(quantized.graph)
         return bytes(checked(quantized).SerializeToString())
-
-
-def require_full_ink(calibration: NDArray[np.uint8]) -> None:
-    """A pixel is its quantized value only if the input's range is found to be 0 to 255.
-
-    Raises:
-        ConversionError: It is not.
-    """
-    if calibration.max(initial=0) != 255:
-        raise ConversionError("no calibration image has full ink (255); pass real digits")
 
 
 def _every_tensor(model: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], Activations]:

@@ -182,7 +182,7 @@ def quantizer(format: Format, network: Network, calibration: NDArray[np.uint8]) 
     """The quantizer of a format.
 
     Raises:
-        ConversionError: The converter failed, or no calibration image has full ink.
+        ConversionError: The converter failed.
     """
     kinds: Mapping[Format, type[OnnxQuantizer] | type[TfliteQuantizer]] = {
         Format.ONNX: OnnxQuantizer,

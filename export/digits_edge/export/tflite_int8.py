@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from digits_edge.export.errors import ConversionError
 from digits_edge.export.network import Affine, Conv, Dense, Flatten, GlobalAverage, Layer, MaxPool, Network
-from digits_edge.export.onnx_int8 import require_full_ink
 from digits_edge.export.ranges import Activations, collect, in_batches
 from digits_edge.export.scheme import Scheme
 from digits_edge.export.tflite import to_tflite
@@ -38,13 +37,11 @@ class TfliteQuantizer:
 
         Args:
             network: The deploy model; takes ``pixel / 255``.
-            calibration: uint8 ``(N, 28, 28)`` training images; all ranges are taken from them.
+            calibration: uint8 ``(N, 28, 28)`` training images; all other ranges than the pixels' are theirs.
 
         Raises:
-            ConversionError: The converter failed, or no image has full ink, so that a pixel would not be its
-                quantized value.
+            ConversionError: The converter failed.
         """
-        require_full_ink(calibration)
         self.network = network
         self._model = to_tflite(network, pixels=False)
         self._statistics = collect(in_batches(calibration), _every_tensor(self._model))

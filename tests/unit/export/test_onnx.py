@@ -338,14 +338,21 @@ def test_the_first_biases_are_rounded_by_the_scale_that_pixels_have(
     assert np.allclose(bias, pixels * weights, rtol=1e-6)
 
 
-def test_calibration_images_without_full_ink_are_refused(
-    chain: Chain, calibration: NDArray[np.uint8]
+@pytest.mark.parametrize("calibrator", [Calibrator.MIN_MAX, Calibrator.PERCENTILE])
+def test_a_pixel_is_its_quantized_value_whatever_ink_calibration_saw(
+    chain: Chain, calibration: NDArray[np.uint8], calibrator: Calibrator
 ) -> None:
     from keras import layers
 
     model = chain(layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(10, activation="softmax"))
-    with pytest.raises(ConversionError, match="no calibration image has full ink"):
-        quantized(model, calibration // 2)
+    quantizer = OnnxQuantizer(fold(model, pixel_scale=1 / 255), np.minimum(calibration, 250))
+    import onnx
+
+    graph = onnx.load_from_string(quantizer.quantize(Scheme(calibrator)))
+    values = constants(graph)
+    unpacked = [node for node in graph.graph.node if node.op_type == "DequantizeLinear"]
+    pixels = next(node for node in unpacked if node.input[0] not in values)
+    assert [values[name] for name in pixels.input[1:]] == [np.float32(1 / 255), 0]
 
 
 # The same again.

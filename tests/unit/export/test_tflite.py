@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from digits_edge.export.errors import ConversionError
 from digits_edge.export.fold import fold
-from digits_edge.export.scheme import Scheme
+from digits_edge.export.scheme import Calibrator, Scheme
 from digits_edge.export.tflite import to_tflite
+from digits_edge.export.tflite_graph import PRODUCTS, TfliteGraph
 from digits_edge.export.tflite_int8 import TfliteQuantizer
 from digits_edge.runtime.engines import LiteRtEngine
 from digits_edge.trainer.architectures import Architecture, build
@@ -125,11 +125,24 @@ def test_int8_answers_as_float_does_nearly_always(
     assert np.abs(rounded - exact).max() < 0.1 * np.ptp(exact)
 
 
-def test_calibration_images_without_full_ink_are_refused(
-    model: keras.Model, calibration: NDArray[np.uint8]
+@pytest.mark.parametrize("calibrator", [Calibrator.MIN_MAX, Calibrator.PERCENTILE])
+def test_a_pixel_is_its_quantized_value_whatever_ink_calibration_saw(
+    model: keras.Model, calibration: NDArray[np.uint8], calibrator: Calibrator
 ) -> None:
-    with pytest.raises(ConversionError, match="no calibration image has full ink"):
-        TfliteQuantizer(fold(model, pixel_scale=1 / 255), np.minimum(calibration, 250)).quantize(Scheme())
+    quantizer = TfliteQuantizer(fold(model, pixel_scale=1 / 255), np.minimum(calibration, 250))
+    graph = TfliteGraph(quantizer.quantize(Scheme(calibrator)))
+    tensor, passed = int(graph.graph.inputs[0]), []
+    while True:
+        stored = graph.quantization(tensor)
+        assert stored is not None
+        assert np.float32(stored.scales[0]) == np.float32(1 / 255)
+        assert stored.zero_points == ({"uint8": 0, "int8": -128}[stored.dtype],)
+        reader = next(operator for operator in graph.operators if tensor in operator.inputs)
+        if graph.kind(reader) in PRODUCTS:
+            break
+        passed.append(graph.kind(reader))
+        tensor = int(reader.outputs[0])
+    assert "RESHAPE" in passed
 
 
 def test_converting_twice_gives_the_same_bytes(
