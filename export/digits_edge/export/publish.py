@@ -41,7 +41,7 @@ def stage(target: Path, files: Mapping[str, bytes], kind: Kind = BUNDLE) -> Path
 
     Args:
         target: Where the bundle is to be.
-        files: Content by plain file name; the kind's mark among them.
+        files: Content by file name, ``folder/name`` for one in a folder; the kind's mark among them.
         kind: What it is.
 
     Returns:
@@ -62,11 +62,13 @@ def stage(target: Path, files: Mapping[str, bytes], kind: Kind = BUNDLE) -> Path
         undo.callback(discard, staging)
         staging.mkdir(parents=True)
         for name, content in files.items():
+            (staging / name).parent.mkdir(exist_ok=True)
             with (staging / name).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        _flush_directory(staging)
+        for directory in {(staging / name).parent for name in files} | {staging}:
+            _flush_directory(directory)
         undo.pop_all()
     return staging
 

@@ -14,12 +14,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from digits_edge.export.errors import ExportError
-from digits_edge.export.publish import discard, publish, writing
+from digits_edge.export.publish import Kind, discard, publish, stage
 from digits_edge.runtime import Format, InputError, Manifest, read_bundle
 
 CONFIG_FILE = "config.pbtxt"
 LABELS_FILE = "labels.txt"
+_KIND = Kind(CONFIG_FILE, "Triton model")
 
 # Measured in our own runtime: throughput peaks at batches of 8 to 64, and is lower at 512.
 _PREFERRED_BATCHES = (8, 32)
@@ -59,16 +59,13 @@ def write_repository(bundle: Path, repository: Path) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"{bundle}: name {manifest.name!r} is no file name; export it with another --name")
     target = repository / name
-    if target.is_symlink() or (target.exists() and not (target / CONFIG_FILE).is_file()):
-        raise ExportError(f"{target}: is there and no Triton model; move it away, or choose another --out")
-    staging = target.with_name(f".{name}.new")
-    discard(staging)  # what a killed export left
+    files = {
+        CONFIG_FILE: triton_config(manifest, name).encode(),
+        LABELS_FILE: ("\n".join(manifest.labels) + "\n").encode(),
+        "1/model.onnx": read.model,
+    }
+    staging = stage(target, files, _KIND)
     try:
-        with writing(target):
-            (staging / "1").mkdir(parents=True)
-            (staging / CONFIG_FILE).write_text(triton_config(manifest, name), "utf-8")
-            (staging / LABELS_FILE).write_text("\n".join(manifest.labels) + "\n", "utf-8")
-            (staging / "1" / "model.onnx").write_bytes(read.model)
         publish(staging, target)
     finally:
         discard(staging)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,20 @@ def test_a_second_export_replaces_the_model(model: Path) -> None:
     assert write_repository(TINY, model.parent) == model
     assert files_below(model) == ["1/model.onnx", "config.pbtxt", "labels.txt"]
     assert [path.name for path in model.parent.iterdir()] == [NAME]
+
+
+def test_every_byte_is_on_disk_before_the_model_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed, fsync = set(), os.fsync
+
+    def flush(descriptor: int) -> None:
+        flushed.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    model = write_repository(TINY, tmp_path / "models")
+    assert {path.stat().st_ino for path in model.rglob("*")} <= flushed
 
 
 def test_tflite_is_refused_with_the_reason(tmp_path: Path) -> None:
