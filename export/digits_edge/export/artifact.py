@@ -129,8 +129,9 @@ def golden_answers(artifact: Artifact, images: NDArray[np.uint8], original: NDAr
     if min(len(found) for found in rows) < _GOLDEN_EACH:
         counts = ", ".join(f"{digit}: {len(found)}" for digit, found in enumerate(rows))
         raise ExportError(
-            f"the network is too unsure to pick golden answers (images above {_GOLDEN_CONFIDENCE} by digit: "
-            f"{counts}; expected {_GOLDEN_EACH} each); train it longer"
+            f"too few sure answers to pick golden ones from {len(images):,} held-out images (above "
+            f"{_GOLDEN_CONFIDENCE} by digit: {counts}; expected {_GOLDEN_EACH} each); give more data, or "
+            "train the network longer"
         )
     chosen = images[np.concatenate(rows)]
     return Golden(chosen, open_engine(artifact.format, artifact.model).logits(chosen))

@@ -73,8 +73,15 @@ def test_a_network_that_is_never_sure_gets_no_golden_answers(artifact: Artifact,
     held_out = mnist.test.take(np.arange(200))
     unsure = sure_of(held_out.labels)
     unsure[held_out.labels == 7] = 0.1
-    with pytest.raises(ExportError, match=r"too unsure .*7: 0.*expected 4 each.*train it longer"):
+    with pytest.raises(ExportError, match=r"200 held-out images .*7: 0[,;].*4 each.*train the network"):
         golden_answers(artifact, held_out.images, unsure)
+
+
+def test_too_few_images_get_no_golden_answers_however_sure_it_is(artifact: Artifact, mnist: Dataset) -> None:
+    assert mnist.test is not None
+    few = mnist.test.take(np.arange(30))
+    with pytest.raises(ExportError, match=r"too few .* from 30 held-out images .*give more data, or train"):
+        golden_answers(artifact, few.images, sure_of(few.labels))
 
 
 def test_a_published_artifact_is_a_bundle_that_tells_what_was_proved(
