@@ -184,11 +184,18 @@ def sources_of(bundle: Path, out: Path, watcher: StepWatcher) -> Micro:
     """`export_micro` on the images that the bundle's own training never saw.
 
     Raises:
+        InputError: It was trained on other data than the bundled MNIST.
         DataError: MNIST's files are damaged.
         DigitsEdgeError: As in `export_micro`.
     """
     require_tflm()
     with open_subject(bundle) as subject:
+        trained = subject.trained_on
+        if trained is not None and trained.data is not None:
+            raise InputError(
+                f"{bundle}: trained on {trained.data}, of which its run alone knows what was held out; "
+                "export the run with --format c"
+            )
         data = held_out(subject, None)
     return export_micro(bundle, out, data.split, watcher, held_out_name=data.part)
 

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from digits_edge.export.errors import ConversionError, ExportError, ParityError
-from digits_edge.export.micro import Micro, export_micro, prove
+from digits_edge.export.micro import Micro, export_micro, prove, sources_of
 from digits_edge.export.micro_source import identifier
 from digits_edge.export.tflm import Tflm, require_tflm, resolver_methods
 from digits_edge.runtime import InputError, read_bundle
@@ -295,6 +295,15 @@ def test_more_images_than_there_are_is_all_of_them(tflm: None, held_out: Split, 
 def test_other_bundles_are_refused(name: str, held_out: Split, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"C sources are made of int8 TFLite bundles"):
         export_micro(ROOT / "models" / name, tmp_path / "out", held_out, Steps())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_of_other_data_sends_to_its_run(tflm: None, tmp_path: Path) -> None:
+    made = read_bundle(EDGE).manifest.provenance
+    training = {**made["training"], "data": "train.csv"}
+    bundle = altered(EDGE, tmp_path / "bundle", provenance={**made, "training": training})
+    with pytest.raises(InputError, match=r"trained on train\.csv, .*export the run with --format c"):
+        sources_of(bundle, tmp_path / "out", Steps())
     assert not (tmp_path / "out").exists()
 
 
