@@ -27,7 +27,7 @@ class StepProgress:
         self._stderr = os.fdopen(os.dup(2), "w")
         console = Console(file=self._stderr, highlight=False)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -56,7 +56,7 @@ class StepProgress:
                 self._progress.remove_task(self._task)
             self._task, self._what = self._progress.add_task(what, total=total), what
             if not self._progress.console.is_terminal:
-                self._progress.console.print(what)
+                self._progress.console.print(what, markup=False)
         self._progress.update(self._task, completed=done)
 
     def on_result(self, exported: Exported) -> None:
