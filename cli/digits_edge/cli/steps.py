@@ -74,7 +74,7 @@ def proofs(results: Sequence[Exported]) -> Table:
         f"Keras {parity.accuracy_original:.2%}",
         title_justify="left",
         caption="lost: accuracy, in points · McNemar: how likely chance alone parts the two so far\n"
-        f"accepts: validation images, with an estimated {results[0].sureness.error_rate:.2%} errors among them",
+        f"accepts: validation images, an estimated {results[0].sureness.error_rate:.2%} errors among them",
         caption_justify="left",
     )
     table.add_column("bundle")

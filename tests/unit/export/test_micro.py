@@ -15,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from digits_edge.export.errors import ConversionError, ExportError, ParityError
-from digits_edge.export.micro import Micro, export_micro, prove, sources_of
+from digits_edge.export.micro import Micro, export_micro, sources_of
+from digits_edge.export.micro_proof import prove
 from digits_edge.export.micro_source import identifier
 from digits_edge.export.tflm import Tflm, require_tflm, resolver_methods
 from digits_edge.runtime import InputError, read_bundle
