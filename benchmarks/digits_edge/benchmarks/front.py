@@ -155,7 +155,7 @@ def front_figure(found: Sequence[Candidate]) -> Figure:
 
 
 def _draw(axes: Axes, found: Sequence[Candidate], costs: Sequence[float]) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     front = on_front(found)
     for one, cost in zip(found, costs, strict=True):
@@ -163,9 +163,24 @@ def _draw(axes: Axes, found: Sequence[Candidate], costs: Sequence[float]) -> Non
         axes.plot([cost, cost], [low, high], color=GREY, lw=0.8, zorder=1)
         colour = VERMILLION if one in front else BLUE
         axes.plot(cost, one.accuracy, "o", mec=colour, mfc=colour if one in front else "white", zorder=2)
-        axes.annotate(one.name, (cost, one.accuracy), (5, 4), textcoords="offset points", size=7)
+        # Upright below its bar: there no name runs into another's.
+        axes.annotate(
+            one.name,
+            (cost, low),
+            (0, -3),
+            textcoords="offset points",
+            rotation=90,
+            ha="center",
+            va="top",
+            size=7,
+        )
     line = sorted((cost, one.accuracy) for one, cost in zip(found, costs, strict=True) if one in front)
     axes.plot(*zip(*line, strict=True), color=VERMILLION, lw=0.8, ls=(0, (4, 3)), zorder=0)
-    axes.set_xlim(0, max(costs) * 1.2)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xlim(min(costs) / 1.4, max(costs) * 1.4)
+    axes.margins(y=0.35)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.2f} %"))
     axes.grid(axis="y")
