@@ -142,7 +142,7 @@ def constant(graph: onnx.GraphProto, name: str) -> onnx.TensorProto:
     return found[0]
 
 
-def test_a_step_four_times_as_wide_costs_twelve_decibels(
+def test_a_step_four_times_as_wide_costs_nearly_twelve_decibels(
     published: dict[str, Inspection], tmp_path: Path
 ) -> None:
     import onnx
@@ -165,7 +165,7 @@ def test_a_step_four_times_as_wide_costs_twelve_decibels(
         (before[name].output_sqnr or np.nan) - (found[name].output_sqnr or np.nan)
         for name in ("conv1", "conv2")
     ]
-    assert lost[0] == pytest.approx(20 * np.log10(4), abs=1.0)
+    assert 9 < lost[0] < 20 * np.log10(4)  # the noise of weights of 7 bits is there before, too
     assert lost[1] > 3  # noise goes on into the next layer
     assert found["conv1"].weights_sqnr == before["conv1"].weights_sqnr
 
