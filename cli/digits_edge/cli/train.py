@@ -34,14 +34,17 @@ def train(
     context: typer.Context,
     arch: Annotated[
         Architecture,
-        typer.Option(help="cnn: the reference, 1,029,160 parameters. edge: small, for devices."),
+        typer.Option(
+            help="cnn: the reference, 1,029,160 parameters. edge: small, for devices. m3, m5, m7: deep, with "
+            "kernels of that size and no pooling, to teach with."
+        ),
     ] = Architecture.CNN,
     recipe: Annotated[
         RecipeName | None,
         typer.Option(
             help="notebook: RMSprop, rate cut on plateaus, stops early. strong: AdamW on digits deformed "
             "anew each epoch. distill: the same, learning the answers of --teacher, on worn digits and on "
-            "images of no digit too. If not given: notebook for cnn, strong for edge."
+            "images of no digit too. If not given: notebook for cnn, strong for the others."
         ),
     ] = None,
     teacher: Annotated[

@@ -92,6 +92,28 @@ def test_the_edge_network_is_small_and_normalises_before_the_activation() -> Non
     assert model.output.shape == (None, 10)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "kernel", "depth", "last", "parameters"),
+    [
+        (Architecture.M3, 3, 10, 8, 272_154),
+        (Architecture.M5, 5, 5, 8, 308_570),
+        (Architecture.M7, 7, 4, 4, 887_962),
+    ],
+)
+def test_a_deep_network_neither_pads_nor_pools(
+    architecture: Architecture, kernel: int, depth: int, last: int, parameters: int
+) -> None:
+    model = build(architecture)
+    convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
+    assert [layer.kernel_size for layer in convolutions] == [(kernel, kernel)] * depth
+    assert [layer.output.shape[1] for layer in convolutions] == [
+        28 - (kernel - 1) * number for number in range(1, depth + 1)
+    ]
+    assert convolutions[-1].output.shape[1] == last
+    assert not any("Pooling" in type(layer).__name__ for layer in model.layers)
+    assert model.count_params() == parameters
+
+
 @pytest.mark.parametrize("architecture", list(Architecture))
 def test_a_seed_gives_the_same_weights_and_the_same_draws(architecture: Architecture) -> None:
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
@@ -162,4 +184,6 @@ def test_the_recipes_figures() -> None:
         assert isinstance(distill, Cosine)
         assert distill.distillation is not None
     assert default_recipe(Architecture.CNN) is RecipeName.NOTEBOOK
-    assert default_recipe(Architecture.EDGE) is RecipeName.STRONG
+    assert {default_recipe(other) for other in Architecture if other is not Architecture.CNN} == {
+        RecipeName.STRONG
+    }

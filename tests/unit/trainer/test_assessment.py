@@ -288,6 +288,10 @@ def test_an_ensemble_answers_with_the_mean(few: Dataset) -> None:
         np.testing.assert_allclose(ensemble.answer(images), np.mean(each, axis=0), atol=1e-6)
         assert (ensemble.kind, ensemble.threshold) == ("ensemble", None)
         assert ensemble.details == {"members": ["edge-onnx-int8", "cnn-strong-onnx-int8"]}
+        name = ensemble.name
+    with open_ensemble(paths) as again, open_ensemble([*paths[:1], *paths[:1]]) as other:
+        assert name == again.name != other.name  # each has a directory of its own to be evaluated in
+        assert name.startswith("ensemble-of-2")
     stranger = models / "cnn-notebook-onnx-int8"  # saw what the others validated on
     with pytest.raises(InputError, match="trained on different data"), open_ensemble([*paths, stranger]):
         pass

@@ -34,7 +34,7 @@ def teacher() -> Path:
 
 
 def filled(root: Path, teacher: Path, digits: Split, watcher: Any, **changes: Any) -> Pool:
-    options = {"deformation": Deformation(), "untouched": 0.25, "copies": 2, "seed": 3, **changes}
+    options = {"deformation": Deformation(untouched=0.25), "copies": 2, "seed": 3, **changes}
     known = {str(teacher): read_bundle(teacher).manifest.model.sha256}
     return fill_pool(root, known, digits, watcher=watcher, **options)
 
@@ -71,11 +71,11 @@ def test_a_filled_pool_is_kept_and_a_broken_off_one_completed(
     "changes",
     [
         {"deformation": Deformation(degrees=1)},
-        {"untouched": 0.5},
+        {"deformation": Deformation(untouched=0.5)},
         {"seed": 4},
         {"digits": "fewer"},
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=["degrees", "untouched", "seed", "digits"],
 )
 def test_another_question_gets_another_pool(
     pool: Pool, teacher: Path, digits: Split, silent: Watch, tmp_path: Path, changes: dict[str, Any]
@@ -140,7 +140,6 @@ def test_only_a_distillation_has_teachers(
             {str(default_bundle()): "0" * 64},
             digits,
             deformation=Deformation(),
-            untouched=0.25,
             copies=2,
             seed=0,
             watcher=silent(),

@@ -80,3 +80,11 @@ def test_deformed_digits_are_the_same_for_the_same_seed_only(digits: np.ndarray)
 def test_no_deformation_changes_nothing(digits: np.ndarray) -> None:
     still = Deformation(degrees=0, shift=0, zoom=0, stretch=0, shear=0, distortion=0)
     np.testing.assert_array_equal(deform(digits, still, np.random.default_rng(0)), digits)
+
+
+def test_some_digits_stay_untouched(digits: np.ndarray) -> None:
+    some = deform(digits, Deformation(untouched=0.25), np.random.default_rng(0))
+    changed = (some != digits).any(axis=(1, 2))
+    assert 0.65 < changed.mean() < 0.85
+    all_of_them = deform(digits, Deformation(), np.random.default_rng(0))
+    np.testing.assert_array_equal(some[changed], all_of_them[changed])

@@ -14,11 +14,11 @@ _CHUNK = 1000  # images at a time: their coordinates stay in the processor's cac
 def deform(
     images: NDArray[np.uint8], deformation: Deformation, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Deforms each image at random; the same generator state gives the same images.
+    """Deforms images at random, all but a part; the same generator state gives the same images.
 
     Args:
         images: uint8 ``(N, 28, 28)``.
-        deformation: How far.
+        deformation: How far, and how many.
         rng: Draws it all.
 
     Returns:
@@ -30,6 +30,8 @@ def deform(
         values = warp(chunk, *_draw(len(chunk), deformation, rng))
         values += np.float32(0.5)  # rounds, as values are positive
         deformed[start : start + _CHUNK] = values
+    untouched = rng.random(len(images)) < deformation.untouched
+    deformed[untouched] = images[untouched]
     return deformed
 
 

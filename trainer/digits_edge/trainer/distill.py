@@ -91,7 +91,6 @@ def fill_pool(
     digits: Split,
     *,
     deformation: Deformation,
-    untouched: float,
     copies: int,
     seed: int,
     watcher: Watcher,
@@ -104,10 +103,9 @@ def fill_pool(
         root: Directory that the pool is kept in.
         teachers: Bundles, each with its model's SHA-256; their answers are averaged.
         digits: Training digits, and none that validate.
-        deformation: How far they are deformed.
-        untouched: Part of them that stays as it is, 0 to 1.
+        deformation: How far they are deformed, and how many.
         copies: Blocks, each with every digit once.
-        seed: Draws the deformations, and what stays untouched.
+        seed: Draws the deformations.
         watcher: Told how it goes.
 
     Raises:
@@ -122,7 +120,7 @@ def fill_pool(
         for teacher, expected, found in zip(teachers, teachers.values(), digests, strict=True):
             if found != expected:
                 raise RunError(f"{teacher}: another model than this run began with; start a new run")
-        facts = (digits.digest(), sorted(digests), deformation, untouched, seed)
+        facts = (digits.digest(), sorted(digests), deformation, seed)
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
         pool = Pool(root / f"pool-{key}", copies)
         pool.directory.mkdir(parents=True, exist_ok=True)
@@ -131,8 +129,6 @@ def fill_pool(
                 continue
             rng = np.random.default_rng((seed, block))
             images = deform(digits.images, deformation, rng)
-            kept = rng.random(len(images)) < untouched
-            images[kept] = digits.images[kept]
             answers = np.zeros((len(images), CLASSES), np.float32)
             for start in range(0, len(images), _CHUNK):
                 part = slice(start, start + _CHUNK)

@@ -187,7 +187,6 @@ def _epochs(run: Run, config: RunConfig, plan: Recipe, digits: Split, watcher: W
         config.teachers,
         digits,
         deformation=plan.deformation,
-        untouched=plan.distillation.untouched,
         copies=plan.distillation.copies,
         seed=config.split_seed,
         watcher=watcher,

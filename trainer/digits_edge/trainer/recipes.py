@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from digits_edge.trainer.architectures import Architecture
@@ -56,7 +56,7 @@ class Notebook:
 
 @dataclass(frozen=True)
 class Deformation:
-    """How far digits are deformed. Each range is drawn from evenly, both ways; 0 leaves that out.
+    """How far digits are deformed, and how many. Ranges are drawn from evenly, both ways; 0 leaves one out.
 
     The idea is that of Simard et al. (2003); within these ranges a digit stays the same one.
 
@@ -67,6 +67,8 @@ class Deformation:
         stretch: Part of the width.
         shear: Pixels sideways for each pixel of height.
         distortion: Largest strength of a smooth distortion, in pixels (`warp.distortion`); drawn from 0.
+        untouched: Part of the digits that are left as they are. Interpolation blurs: a network that is shown
+            no sharp digits takes some for the clutter, which is sharp, and is unsure of them.
     """
 
     degrees: float = 10.0
@@ -75,6 +77,7 @@ class Deformation:
     stretch: float = 0.1
     shear: float = 0.15
     distortion: float = 1.2
+    untouched: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,6 @@ class Distillation:
         copies: Epochs' worth of deformed digits in the pool; a longer training begins anew with the first.
         temperature: Softens the teachers' answers, so that they tell how a digit resembles others. What
             learns them is less sure than its teachers; the bundle's own temperature sets that right.
-        untouched: Part of the digits in the pool that are not deformed. Interpolation blurs: a pupil that is
-            shown no sharp digits takes some for the clutter, which is sharp, and is unsure of them.
         worn: Part of the digits that the pupil sees worn. The teachers saw them as they were.
         clutter: Images of no digit for each digit shown; what is to be answered there is "I don't know". More
             of them cost validation accuracy: a sheet of noise outweighs dozens of digits in the statistics
@@ -95,7 +96,6 @@ class Distillation:
 
     copies: int = 12
     temperature: float = 2.0
-    untouched: float = 0.25
     worn: float = 0.25
     clutter: float = 0.05
 
@@ -120,16 +120,24 @@ class Cosine:
 
 Recipe = Notebook | Cosine
 
+_SOME_SHARP = Deformation(untouched=0.25)
+
 
 def recipe(name: RecipeName, architecture: Architecture) -> Recipe:
     """The recipe of that name, for that network."""
     if name is RecipeName.NOTEBOOK:
         return Notebook()
-    distillation = Distillation() if name is RecipeName.DISTILL else None
-    if architecture is Architecture.CNN:
-        return Cosine(epochs=20, batch_size=128, learning_rate=2e-3, distillation=distillation)
-    epochs = 48 if distillation else 50
-    return Cosine(epochs=epochs, batch_size=256, learning_rate=3e-3, distillation=distillation)
+    match architecture:
+        case Architecture.CNN:
+            plan = Cosine(epochs=20, batch_size=128, learning_rate=2e-3)
+        case Architecture.EDGE:
+            epochs = 48 if name is RecipeName.DISTILL else 50
+            plan = Cosine(epochs=epochs, batch_size=256, learning_rate=3e-3)
+        case Architecture.M3 | Architecture.M5 | Architecture.M7:
+            plan = Cosine(epochs=16, batch_size=128, learning_rate=2e-3, deformation=_SOME_SHARP)
+    if name is RecipeName.DISTILL:
+        return replace(plan, deformation=_SOME_SHARP, distillation=Distillation())
+    return plan
 
 
 def default_recipe(architecture: Architecture) -> RecipeName:

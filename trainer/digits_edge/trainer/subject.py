@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -179,7 +180,7 @@ def open_subject(path: Path) -> Iterator[Subject]:
 def open_ensemble(paths: Sequence[Path]) -> Iterator[Subject]:
     """Opens several bundles or runs as one that answers with their mean probabilities.
 
-    It has no threshold: none was chosen for it.
+    It has no threshold: none was chosen for it. Its name tells it from other ensembles of as many members.
 
     Raises:
         InputError: Its members were trained on different data, so that nothing is known to be held out.
@@ -193,8 +194,9 @@ def open_ensemble(paths: Sequence[Path]) -> Iterator[Subject]:
                 f"{', '.join(member.name for member in members)}: trained on different data, or split "
                 "otherwise; what one has not seen another may have"
             )
+        told = repr([(member.name, member.details) for member in members])
         yield Subject(
-            f"ensemble-of-{len(members)}",
+            f"ensemble-of-{len(members)}-{hashlib.sha256(told.encode()).hexdigest()[:6]}",
             "ensemble",
             ", ".join(dict.fromkeys(member.engine for member in members)),
             {"members": [member.name for member in members]},
