@@ -14,7 +14,9 @@ EDGE      := $(BIN)/digits-edge
 ,         := ,
 WIDE      := --widths 32$(,)64$(,)128$(,)128 --epochs 40
 DEEP      := m3 m5 m7
-TEACHERS  := $(foreach net,cnn-strong edge-wide,$(foreach seed,0 1 2,models/$(net)/$(net)-$(seed)-onnx-int8)) \
+# Whom the wide pupils learn from, and whom the small network does.
+ELDERS    := $(foreach net,cnn-strong edge-wide,$(foreach seed,0 1 2,models/$(net)/$(net)-$(seed)-onnx-int8))
+TEACHERS  := $(ELDERS) $(foreach seed,0 1 2,models/edge-wide-distill/edge-wide-distill-$(seed)-onnx-int8) \
 	$(DEEP:%=models/deep/%-onnx-int8)
 DEFAULT   := runtime/digits_edge/runtime/models/default
 
@@ -54,10 +56,11 @@ models: $(INSTALLED) ## Train what is missing in models/, and export and prove i
 	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
 	$(call series,models/cnn-strong,--arch cnn --recipe strong)
 	$(call series,models/edge-wide,--arch edge --recipe strong $(WIDE))
+	$(call teach,cnn-strong edge-wide)
+	$(call series,models/edge-wide-distill,--arch edge --recipe distill $(WIDE) $(ELDERS:%=--teacher %))
+	$(call teach,edge-wide-distill)
 	for net in $(DEEP); do $(call train,models/deep/$$net,--arch $$net --recipe strong --seed 0) \
 	  && $(EDGE) export models/deep/$$net $(EXACT) --name $$net --out models/deep || exit; done
-	for net in cnn-strong edge-wide; do for seed in 0 1 2; do $(EDGE) export models/$$net/seed-$$seed $(EXACT) \
-	  --name $$net-$$seed --out models/$$net || exit; done; done
 	$(EDGE) export models/cnn-notebook --name cnn-notebook $(BOTH) --out models
 	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(BOTH) --out models
 	$(call series,models/edge-distill,--arch edge --recipe distill $(TEACHERS:%=--teacher %))
@@ -65,6 +68,10 @@ models: $(INSTALLED) ## Train what is missing in models/, and export and prove i
 	for seed in 1 2; do $(EDGE) export models/edge-distill/seed-$$seed --name edge-seed-$$seed $(BOTH) $(EXACT) \
 	  --out models/edge-distill || exit; done
 	rm -rf $(DEFAULT) && cp -r models/edge-onnx-int8 $(DEFAULT)
+
+# $(1) series: a bundle of each of its runs.
+teach = for net in $(1); do for seed in 0 1 2; do $(EDGE) export models/$$net/seed-$$seed $(EXACT) \
+	--name $$net-$$seed --out models/$$net || exit; done; done
 
 # $(1) directory, $(2) options: three runs, of which finished ones are kept.
 series = if [ -f $(1)/series.json ]; then $(EDGE) train --resume $(1); \
