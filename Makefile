@@ -13,11 +13,10 @@ EXACT      := --target x86-avx2
 EDGE      := $(BIN)/digits-edge
 ,         := ,
 WIDE      := --widths 32$(,)64$(,)128$(,)128 --epochs 40
-DEEP      := m3 m5 m7
-# Whom the wide pupils learn from, and whom the small network does.
-ELDERS    := $(foreach net,cnn-strong edge-wide,$(foreach seed,0 1 2,models/$(net)/$(net)-$(seed)-onnx-int8))
-TEACHERS  := $(ELDERS) $(foreach seed,0 1 2,models/edge-wide-distill/edge-wide-distill-$(seed)-onnx-int8) \
-	$(DEEP:%=models/deep/%-onnx-int8)
+# Three seeds of each; the wide pupils learn from the first six, the small network from all.
+of_three   = $(foreach net,$(1),$(foreach seed,0 1 2,models/$(net)/$(net)-$(seed)-onnx-int8))
+ELDERS    := $(call of_three,cnn-strong edge-wide)
+TEACHERS  := $(ELDERS) $(call of_three,edge-wide-distill m7)
 DEFAULT   := runtime/digits_edge/runtime/models/default
 
 # pip reads these two; the second holds for what builds the packages.
@@ -56,11 +55,10 @@ models: $(INSTALLED) ## Train what is missing in models/, and export and prove i
 	$(call train,models/cnn-notebook,--arch cnn --recipe notebook --limit 42000)
 	$(call series,models/cnn-strong,--arch cnn --recipe strong)
 	$(call series,models/edge-wide,--arch edge --recipe strong $(WIDE))
-	$(call teach,cnn-strong edge-wide)
+	$(call series,models/m7,--arch m7 --recipe strong)
+	$(call teach,cnn-strong edge-wide m7)
 	$(call series,models/edge-wide-distill,--arch edge --recipe distill $(WIDE) $(ELDERS:%=--teacher %))
 	$(call teach,edge-wide-distill)
-	for net in $(DEEP); do $(call train,models/deep/$$net,--arch $$net --recipe strong --seed 0) \
-	  && $(EDGE) export models/deep/$$net $(EXACT) --name $$net --out models/deep || exit; done
 	$(EDGE) export models/cnn-notebook --name cnn-notebook $(BOTH) --out models
 	$(EDGE) export models/cnn-strong/seed-0 --name cnn-strong $(BOTH) --out models
 	$(call series,models/edge-distill,--arch edge --recipe distill $(TEACHERS:%=--teacher %))

@@ -52,17 +52,10 @@ class PublishedBundle:
         return float(self.manifest.parity["accuracy_exported"])
 
     @property
-    def is_reference(self) -> bool:
-        """Whether it holds the reference CNN."""
-        return bool(self.manifest.provenance["training"]["architecture"] == Architecture.CNN.value)
-
-    def made_by(self, architecture: Architecture, recipe: RecipeName, precision: Precision) -> bool:
-        """Whether it holds that network in its own widths, trained by that recipe, in that precision."""
+    def network(self) -> tuple[Any, ...]:
+        """What was trained and how, but for the seed: architecture, recipe, widths."""
         training = self.manifest.provenance["training"]
-        if training["widths"] is not None:
-            return False
-        made = (training["architecture"], training["recipe"], self.manifest.precision)
-        return made == (architecture.value, recipe.value, precision)
+        return training["architecture"], training["recipe"], training["widths"]
 
 
 @dataclass(frozen=True)
@@ -97,13 +90,10 @@ def scorecard(
         evaluations: By the bundle's name.
     """
     yield from _references(trained)
-    edge = [
-        bundle
-        for bundle in published
-        if bundle.made_by(Architecture.EDGE, RecipeName.DISTILL, Precision.INT8)
-    ]
-    if edge:
-        yield from _edges(edge, published)
+    default = next((bundle for bundle in published if bundle.name == DEFAULT), None)
+    if default is not None:
+        edge = [bundle for bundle in published if bundle.network == default.network]
+        yield from _edges([b for b in edge if b.manifest.precision is Precision.INT8], published)
     for figures in evaluations.values():
         if figures["subject"]["kind"] == "ensemble":
             right = figures["accuracy"]["share"]
@@ -135,7 +125,7 @@ def _edges(edge: Sequence[PublishedBundle], published: Sequence[PublishedBundle]
         what = f"edge, int8 {kind}, test images, {_seeds(accuracies)}"
         yield Goal(what, _spread(accuracies), "99.60%", "99.75%", _enough(accuracies, 0.9960))
     cost = edge[0].manifest.provenance["multiply_adds"]
-    reference = next((bundle for bundle in published if bundle.is_reference), None)
+    reference = next((bundle for bundle in published if bundle.network[0] == Architecture.CNN), None)
     if reference is not None:
         whole = reference.manifest.provenance["multiply_adds"]
         yield Goal(

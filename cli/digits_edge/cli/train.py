@@ -35,8 +35,8 @@ def train(
     arch: Annotated[
         Architecture,
         typer.Option(
-            help="cnn: the reference, 1,029,160 parameters. edge: small, for devices. m3, m5, m7: deep, with "
-            "kernels of that size and no pooling, to teach with."
+            help="cnn: the reference, 1,029,160 parameters. edge: small, for devices. m7: without pooling, "
+            "to teach beside the reference."
         ),
     ] = Architecture.CNN,
     recipe: Annotated[

@@ -1,4 +1,4 @@
-"""The networks: the reference CNN of the notebook, a small one for devices, and deep ones that teach it."""
+"""The networks: the reference CNN of the notebook, a small one for devices, and one that teaches it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CLASSES = 10
 IMAGE_SIZE = 28
 EDGE_WIDTHS = (16, 32, 64, 64)  # filters of the edge network's convolutions
+_M7_WIDTHS = (16, 48, 96, 128)  # multiples of 16, which processors' kernels are made for
 
 
 class Architecture(str, Enum):
@@ -27,26 +28,14 @@ class Architecture(str, Enum):
             activation, as the notebook does.
         EDGE: Four convolutions, 61,658 parameters, 1.9 M multiply-adds an image. Normalises *before* the
             activation, so that each BatchNorm folds into its own convolution.
-        M3: Ten convolutions of 3×3, 272,154 parameters, 36.2 M multiply-adds an image. M3, M5 and M7 are the
-            networks of An et al. (2020, arXiv:2008.10400) with about half of their filters: neither padding
-            nor pooling, so they err on other digits than the reference does, and teach better beside it.
-        M5: Five convolutions of 5×5, 308,570 parameters, 34.5 M multiply-adds an image.
-        M7: Four convolutions of 7×7, 887,962 parameters, 42.2 M multiply-adds an image.
+        M7: Four convolutions of 7×7, 887,962 parameters, 42.2 M multiply-adds an image: the network of that
+            name of An et al. (2020, arXiv:2008.10400) with about half of its filters. It neither pads nor
+            pools, so it errs on other digits than the other two, and teaches well beside them.
     """
 
     CNN = "cnn"
     EDGE = "edge"
-    M3 = "m3"
-    M5 = "m5"
     M7 = "m7"
-
-
-# Kernel size, and the filters of each convolution: multiples of 16, which processors' kernels are made for.
-_DEEP = {
-    Architecture.M3: (3, (16, 16, 32, 32, 48, 48, 64, 64, 80, 80)),
-    Architecture.M5: (5, (16, 32, 48, 64, 80)),
-    Architecture.M7: (7, (16, 48, 96, 128)),
-}
 
 
 class Precision(str, Enum):
@@ -84,8 +73,7 @@ def build(
     conv = _normalised_conv(seeds, precision.value, norm)
     if architecture is Architecture.EDGE:
         return _edge(seeds, precision.value, widths or EDGE_WIDTHS, augment=augment, conv=conv)
-    kernel, filters = _DEEP[architecture]
-    return _deep(architecture.value, seeds, kernel, filters, augment=augment, conv=conv)
+    return _m7(seeds, augment=augment, conv=conv)
 
 
 def _norm(fused: bool) -> Norm:
@@ -195,17 +183,15 @@ def _edge(
     return keras.Model(images, _classifier(x, seed), name="edge")
 
 
-def _deep(
-    name: str, seed: _Seeds, kernel: int, widths: Sequence[int], *, augment: bool, conv: Convolution
-) -> keras.Model:
+def _m7(seed: _Seeds, *, augment: bool, conv: Convolution) -> keras.Model:
     import keras
 
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="images")
     x = _moved(images, seed) if augment else images
-    for number, filters in enumerate(widths, 1):
-        x = conv(x, filters, kernel, f"conv{number}", padding="valid")
+    for number, filters in enumerate(_M7_WIDTHS, 1):
+        x = conv(x, filters, 7, f"conv{number}", padding="valid")
     x = keras.layers.Flatten(name="flatten")(x)
-    return keras.Model(images, _classifier(x, seed), name=name)
+    return keras.Model(images, _classifier(x, seed), name="m7")
 
 
 def _moved(images: keras.KerasTensor, seed: _Seeds) -> keras.KerasTensor:

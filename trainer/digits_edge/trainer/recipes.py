@@ -133,7 +133,7 @@ def recipe(name: RecipeName, architecture: Architecture) -> Recipe:
         case Architecture.EDGE:
             epochs = 48 if name is RecipeName.DISTILL else 50
             plan = Cosine(epochs=epochs, batch_size=256, learning_rate=3e-3)
-        case Architecture.M3 | Architecture.M5 | Architecture.M7:
+        case Architecture.M7:
             plan = Cosine(epochs=16, batch_size=128, learning_rate=2e-3, deformation=_SOME_SHARP)
     if name is RecipeName.DISTILL:
         return replace(plan, deformation=_SOME_SHARP, distillation=Distillation())
