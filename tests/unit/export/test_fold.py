@@ -67,7 +67,7 @@ def test_an_architecture_folds_exactly(
 @pytest.mark.parametrize("architecture", Architecture)
 def test_nothing_but_convolutions_products_and_pools_is_left(architecture: Architecture) -> None:
     network = fold(build(architecture), pixel_scale=1.0)
-    assert {type(layer) for layer in network.layers} == {Conv, MaxPool, Flatten, Dense}
+    assert {type(layer) for layer in network.layers} <= {Conv, MaxPool, Flatten, Dense}
 
 
 def test_multiply_adds_are_those_of_the_design() -> None:
