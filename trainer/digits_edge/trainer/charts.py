@@ -186,6 +186,7 @@ def _mark(axes: Axes, at: Operation, errors: Share, *, high: bool) -> None:
         ha="left" if at_left else "right",
         va="center" if high else "bottom",
         color=VERMILLION,
+        bbox={"fc": "white", "ec": "none", "pad": 1},  # no line runs through the words
         arrowprops={
             "arrowstyle": "-",
             "color": VERMILLION,
