@@ -44,13 +44,14 @@ def goals() -> list[Goal]:
     return list(scorecard(trained, published, read_evaluations(MODELS / "evaluations")))
 
 
-def test_the_published_models_are_judged(goals: list[Goal]) -> None:
-    held = {goal.what: goal.held for goal in goals}
-    assert held["reference CNN, notebook recipe, validation images"]
-    assert held["edge, multiply-adds, part of the reference CNN's"]
-    assert held["edge, int8 model file"]
-    assert held["edge int8, mean over the corruptions"]
-    assert len([what for what in held if what.startswith("edge, int8")]) == 3  # ONNX, TFLite, and the size
+def test_the_published_models_hold_every_goal(goals: list[Goal]) -> None:
+    assert [goal.what for goal in goals if not goal.held] == []
+    seen = {goal.what: goal.seen for goal in goals}
+    assert seen["edge, multiply-adds, part of the reference CNN's"] == "1/51 (1,922,240)"
+    # Networks of other widths are published, too.
+    assert "edge, int8 onnx, test images, mean of 3 seeds" in seen
+    assert "edge, int8 tflite, test images, mean of 3 seeds" in seen
+    assert any(what.startswith("teachers together") for what in seen)
 
 
 def test_figures_below_their_goal_are_called_so() -> None:
