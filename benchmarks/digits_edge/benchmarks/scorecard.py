@@ -52,10 +52,15 @@ class PublishedBundle:
         return float(self.manifest.parity["accuracy_exported"])
 
     @property
+    def architecture(self) -> str:
+        """Of the network it holds, as an `Architecture` has it."""
+        return str(self.manifest.provenance["training"]["architecture"])
+
+    @property
     def network(self) -> tuple[Any, ...]:
         """What was trained and how, but for the seed: architecture, recipe, widths."""
         training = self.manifest.provenance["training"]
-        return training["architecture"], training["recipe"], training["widths"]
+        return self.architecture, training["recipe"], training["widths"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,12 @@ def scorecard(
     yield from _references(trained)
     default = next((bundle for bundle in published if bundle.name == DEFAULT), None)
     if default is not None:
-        edge = [bundle for bundle in published if bundle.network == default.network]
-        yield from _edges([b for b in edge if b.manifest.precision is Precision.INT8], published)
+        edge = [
+            bundle
+            for bundle in published
+            if bundle.network == default.network and bundle.manifest.precision is Precision.INT8
+        ]
+        yield from _edges(edge, published)
     for figures in evaluations.values():
         if figures["subject"]["kind"] == "ensemble":
             right = figures["accuracy"]["share"]
@@ -125,7 +134,7 @@ def _edges(edge: Sequence[PublishedBundle], published: Sequence[PublishedBundle]
         what = f"edge, int8 {kind}, test images, {_seeds(accuracies)}"
         yield Goal(what, _spread(accuracies), "99.60%", "99.75%", _enough(accuracies, 0.9960))
     cost = edge[0].manifest.provenance["multiply_adds"]
-    reference = next((bundle for bundle in published if bundle.network[0] == Architecture.CNN), None)
+    reference = next((bundle for bundle in published if bundle.architecture == Architecture.CNN), None)
     if reference is not None:
         whole = reference.manifest.provenance["multiply_adds"]
         yield Goal(

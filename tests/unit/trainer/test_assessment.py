@@ -297,6 +297,15 @@ def test_an_ensemble_answers_with_the_mean(few: Dataset) -> None:
         pass
 
 
+def test_ensembles_of_runs_that_are_called_alike_have_names_of_their_own() -> None:
+    models = Path(__file__).parents[3] / "models"
+    names = set()
+    for series in ("edge-distill", "edge-wide-distill"):  # other widths; recipe and seeds are the same
+        with open_ensemble([models / series / "seed-0", models / series / "seed-1"]) as ensemble:
+            names.add(ensemble.name)
+    assert len(names) == 2
+
+
 def test_neither_a_bundle_nor_a_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither a bundle"), open_subject(tmp_path):
         pytest.fail("opened")

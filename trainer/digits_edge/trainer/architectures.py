@@ -29,8 +29,8 @@ class Architecture(str, Enum):
         EDGE: Four convolutions, 61,658 parameters, 1.9 M multiply-adds an image. Normalises *before* the
             activation, so that each BatchNorm folds into its own convolution.
         M7: Four convolutions of 7×7, 887,962 parameters, 42.2 M multiply-adds an image: the network of that
-            name of An et al. (2020, arXiv:2008.10400) with about half of its filters. It neither pads nor
-            pools, so it errs on other digits than the other two, and teaches well beside them.
+            name of An et al. (2020, arXiv:2008.10400) with fewer filters. It neither pads nor pools, so it
+            errs on other digits than the other two, and teaches well beside them.
     """
 
     CNN = "cnn"

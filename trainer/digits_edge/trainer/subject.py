@@ -168,6 +168,7 @@ def open_subject(path: Path) -> Iterator[Subject]:
             "architecture": config.architecture.value,
             "recipe": config.recipe.value,
             "seed": config.seed,
+            "sha256": hashlib.sha256(run.model_file.read_bytes()).hexdigest(),
         },
         TrainedOn.of(config.to_json()),
         None,
