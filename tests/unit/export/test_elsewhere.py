@@ -37,7 +37,8 @@ def test_other_engines_give_a_published_bundle_the_same_labels(
         (other,) = [other for other in found if words in other.engine]
         assert other.same_label is not None, other.problem
         assert other.same_label.of == images
-        assert other.same_label.count >= 0.99 * images  # int8 ties may be rounded the other way
+        ties = images // 100 if name.endswith("int8") else 0  # rounded the other way
+        assert other.same_label.count >= images - ties
         assert other.max_logit_difference is not None
         # A step of the quantized logits is some 0.05; floats are added up in another order.
         assert other.max_logit_difference < (0.5 if name.endswith("int8") else 1e-4)
